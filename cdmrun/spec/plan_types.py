@@ -1,0 +1,93 @@
+"""What a plan is made of: runs (one job, one product each), entries (what a table row is made of), experiments.
+
+Plain frozen data, no behaviour beyond names: the plan builder writes them, the Snakefile, the stages and the
+report read them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+#: Every kind of product, in the order in which data flow, with the `cdmrun` stage that makes it.
+STAGE_OF_KIND: Mapping[str, str] = {
+    "data": "fetch",
+    "judges": "judge",
+    "teachers": "train",
+    "draws": "draw",
+    "students": "distill",
+    "samples": "sample",
+    "scores": "evaluate",
+}
+
+
+@dataclass(frozen=True)
+class Run:
+    """One job and the product it makes, ``results/<kind>/<slug>-<id>/``.
+
+    ``config`` is the resolved part of the spec that this job needs and nothing else; ``inputs`` maps a role
+    (``data``, ``teacher``, ``draws``, ``model``, ``samples``, ``judge``) to the key of the run that fills it.
+    ``id`` is the first eight hex digits of sha256 over the canonical JSON of the identity fields of ``config``
+    together with the ids of ``inputs``; ``slug`` is a label computed from the payload alone, never from names
+    in a spec, so that equal payloads share one folder.
+    """
+
+    kind: str
+    slug: str
+    id: str
+    config: Mapping[str, Any]
+    inputs: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def key(self) -> str:
+        """``kind/slug-id``: the product's folder below the results folder."""
+        return f"{self.kind}/{self.slug}-{self.id}"
+
+    @property
+    def stage(self) -> str:
+        """The `cdmrun` stage command that makes this product."""
+        return STAGE_OF_KIND[self.kind]
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One model with one sampler at one seed: the labels of its score rows, and where its products lie."""
+
+    experiment: str
+    process: str  # uniform | absorbing | matrix
+    method: str  # tau_leaping | analytic | progressive | cdm | …
+    family: str  # factorized | mixture | hmm | autoregressive | joint
+    name: str  # the key in the spec under `students:` or `baselines:`
+    role: str  # "baseline" | "student"
+    seed: int
+    nfe: tuple[int, ...]
+    model: str  # key of the teachers/ or students/ run
+    samples: str  # key of the samples/ run
+    scores: str  # key of the scores/ run
+
+
+@dataclass(frozen=True)
+class Experiment:
+    """One resolved spec (one point of its matrix) and the entries its tables are made of."""
+
+    name: str
+    title: str
+    description: str
+    source: Path
+    spec: Mapping[str, Any]  # resolved, defaults filled
+    entries: tuple[Entry, ...]
+
+    @property
+    def metrics(self) -> tuple[str, ...]:
+        """The metrics asked for, in the order of the spec."""
+        return tuple(self.spec["evaluation"]["metrics"])
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Everything that the given specs ask for; runs are unique by key, in an order where inputs come first."""
+
+    runs: Mapping[str, Run]
+    experiments: tuple[Experiment, ...]
