@@ -1,0 +1,158 @@
+"""What every loader returns: token windows in named splits, or an enumerated law.
+
+Imports numpy and the file helpers only.
+"""
+
+from __future__ import annotations
+
+import zipfile
+import zlib
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+import numpy.typing as npt
+
+from cdmrun.data.leakage import leakage
+from cdmrun.errors import UserError
+from cdmrun.files import read_json, write_json, write_with
+
+Tokens = npt.NDArray[np.integer[Any]]
+
+SPLITS = ("train", "judge", "test")
+ARRAYS_FILE = "dataset.npz"
+META_FILE = "meta.json"
+_META_FIELDS = ("name", "vocabulary", "length", "ordinal", "alphabet", "image_shape", "source", "licence")
+
+
+@dataclass(frozen=True, eq=False)
+class Dataset:
+    """Sequences of ``length`` tokens out of ``vocabulary``.
+
+    Attributes
+    ----------
+    name
+        The data set's kind; names products.
+    vocabulary, length
+        V and L.
+    splits
+        ``train`` (teacher and students), ``judge`` (documents of its own, for metrics that are fitted) and
+        ``test`` (held out), each [n, L] unsigned integers; empty when the law is enumerated.
+    table
+        p_0 of shape (V, …, V) with L axes, float64, summing to one; None when only samples are known.
+    ordinal
+        Whether neighbouring tokens are similar (grey levels).
+    alphabet
+        The character each token stands for, for text.
+    image_shape
+        (height, width) of images, row-major, height · width = L.
+    source, licence
+        Where the data come from and on what terms.
+    """
+
+    name: str
+    vocabulary: int
+    length: int
+    splits: dict[str, Tokens]
+    table: npt.NDArray[np.float64] | None
+    ordinal: bool
+    alphabet: str | None
+    image_shape: tuple[int, int] | None
+    source: str
+    licence: str
+
+    def __post_init__(self) -> None:
+        for name, tokens in self.splits.items():
+            if tokens.ndim != 2 or tokens.shape[1] != self.length:
+                raise ValueError(f"split {name}: shape {tokens.shape}, expected [n, {self.length}]")
+            if tokens.size and int(tokens.max()) >= self.vocabulary:
+                raise ValueError(f"split {name}: token {tokens.max()} outside a vocabulary of {self.vocabulary}")
+        if self.table is not None and self.table.shape != (self.vocabulary,) * self.length:
+            raise ValueError(f"table: shape {self.table.shape}, expected {self.length} axes of {self.vocabulary}")
+        if self.alphabet is not None and len(self.alphabet) != self.vocabulary:
+            raise ValueError(f"alphabet of {len(self.alphabet)} for a vocabulary of {self.vocabulary}")
+
+    @property
+    def enumerable(self) -> bool:
+        """Whether p_0 is known exactly."""
+        return self.table is not None
+
+    def decode(self, tokens: npt.ArrayLike) -> str:
+        """One sequence [L] as a string: characters of the alphabet, or numbers separated by spaces."""
+        values = np.asarray(tokens).reshape(-1)
+        if self.alphabet is None:
+            return " ".join(str(int(v)) for v in values)
+        return "".join(self.alphabet[int(v)] for v in values)
+
+    def save(self, folder: Path) -> None:
+        """Write ``dataset.npz`` and ``meta.json`` (which is written last) into ``folder``."""
+        folder = Path(folder)
+        arrays: dict[str, npt.NDArray[Any]] = {f"split_{name}": tokens for name, tokens in self.splits.items()}
+        if self.table is not None:
+            arrays["table"] = self.table
+
+        def write(stream: BinaryIO) -> None:
+            np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
+
+        write_with(folder / ARRAYS_FILE, write)
+        write_json(folder / META_FILE, self.describe())
+
+    def describe(self) -> dict[str, Any]:
+        """Everything but the arrays, with split sizes and `leakage`: the content of ``meta.json``."""
+        meta: dict[str, Any] = {field: getattr(self, field) for field in _META_FIELDS}
+        meta["enumerable"] = self.enumerable
+        meta["splits"] = {
+            name: {"sequences": len(tokens), "tokens": int(tokens.size)} for name, tokens in self.splits.items()
+        }
+        meta["leakage"] = leakage(self.splits)
+        return meta
+
+    @classmethod
+    def read(cls, folder: Path) -> Dataset:
+        """Read what `save` wrote.
+
+        Raises
+        ------
+        UserError
+            Naming the file, when it is missing, damaged or does not belong to the other one.
+        """
+        folder = Path(folder)
+        meta = read_json(folder / META_FILE)
+        arrays = read_arrays(folder / ARRAYS_FILE)
+        try:
+            fields = {field: meta[field] for field in _META_FIELDS}
+            fields["image_shape"] = tuple(fields["image_shape"]) if fields["image_shape"] else None
+            splits = {name: arrays[f"split_{name}"] for name in meta["splits"]}
+            if meta["enumerable"] and "table" not in arrays:
+                raise KeyError("table")
+            return cls(**fields, splits=splits, table=arrays.get("table"))
+        except (KeyError, TypeError, ValueError) as error:
+            raise UserError(
+                f"{folder}: {META_FILE} and {ARRAYS_FILE} do not fit together: {error}",
+                f"delete {folder} and run the workflow again",
+            ) from error
+
+
+def read_arrays(path: Path) -> dict[str, npt.NDArray[Any]]:
+    """All arrays of an ``.npz`` file, never unpickled; a missing or damaged file is a `UserError`."""
+    try:
+        with np.load(path, allow_pickle=False) as archive:
+            return {name: archive[name] for name in archive.files}
+    except FileNotFoundError as error:
+        raise UserError(f"{path}: no such file", "run the workflow that makes it: snakemake --cores all") from error
+    except (OSError, ValueError, EOFError, KeyError, AttributeError, TypeError) as error:
+        raise _damaged(path, error) from error
+    except (zipfile.BadZipFile, zlib.error, SyntaxError, NotImplementedError) as error:
+        raise _damaged(path, error) from error
+
+
+def _damaged(path: Path, error: Exception) -> UserError:
+    return UserError(f"{path}: damaged or not an array file: {error}", "delete its folder and run the workflow again")
+
+
+def token_dtype(vocabulary: int) -> type[np.uint8] | type[np.uint16]:
+    """The smallest unsigned type that holds a vocabulary (at most 65,536 tokens)."""
+    if vocabulary > 1 << 16:
+        raise UserError(f"a vocabulary of {vocabulary} tokens is too large", "use at most 65536 tokens")
+    return np.uint8 if vocabulary <= 1 << 8 else np.uint16

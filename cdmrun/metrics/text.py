@@ -1,0 +1,62 @@
+"""Diversity of sampled text: self-BLEU and distinct n-grams."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cdmrun.errors import UserError
+
+_SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
+
+
+def self_bleu(texts: Sequence[str], sample: int = 100, seed: int = 0) -> float:
+    """Mean BLEU of each text against the others: 0 to 100, lower is more diverse (Zhu et al. 2018, Texygen).
+
+    Convention: sacrebleu's sentence BLEU on characters (``tokenize="char"``, 4-grams, exponential smoothing,
+    effective order), a space being a character like any other. At most ``sample`` texts take part, drawn without
+    replacement, so the cost is at most ``sample``² comparisons; a value depends on ``sample``, since more
+    references mean more matches: compare only values with the same one. The order of the texts has no influence.
+
+    Raises
+    ------
+    UserError
+        With fewer than two texts.
+    """
+    from sacrebleu.metrics import BLEU
+
+    if min(len(texts), sample) < 2:
+        raise UserError(
+            f"self_bleu needs at least two samples, not {min(len(texts), sample)}", "raise evaluation.samples"
+        )
+    chosen = sorted(texts)
+    if len(chosen) > sample:
+        picks = np.random.default_rng(seed).choice(len(chosen), sample, replace=False)
+        chosen = [chosen[i] for i in picks]
+    # sacrebleu splits at spaces after tokenising, which would drop the word boundaries
+    visible = [text.replace(" ", _SPACE) for text in chosen]
+    bleu = BLEU(tokenize="char", effective_order=True)
+    scores = [bleu.sentence_score(text, visible[:i] + visible[i + 1 :]).score for i, text in enumerate(visible)]
+    return float(np.mean(scores))
+
+
+def distinct_n(tokens: npt.NDArray[np.integer[Any]], n: int) -> float:
+    """Different n-grams over all n-grams of a corpus [samples, L]: in (0, 1], higher is more diverse (Li et al. 2016).
+
+    It falls with the number of samples: compare only corpora of the same size.
+    """
+    if not 1 <= n <= tokens.shape[1]:
+        raise ValueError(f"n = {n} with sequences of {tokens.shape[1]} tokens")
+    # Renumber prefixes step by step, so that codes stay small whatever the vocabulary and n are.
+    length = tokens.shape[1] - n + 1
+    _, symbols = np.unique(tokens, return_inverse=True)
+    symbols = symbols.reshape(tokens.shape).astype(np.int64)
+    size = int(symbols.max(initial=0)) + 1
+    codes = symbols[:, :length]
+    for shift in range(1, n):
+        _, flat = np.unique(codes * size + symbols[:, shift : shift + length], return_inverse=True)
+        codes = flat.reshape(codes.shape)
+    return len(np.unique(codes)) / codes.size
