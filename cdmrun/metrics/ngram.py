@@ -6,7 +6,7 @@ score on held-out data belongs beside every score it gives.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -49,12 +49,12 @@ class NgramJudge:
     order: int
     codes: tuple[Codes, ...]
     counts: tuple[Codes, ...]
+    _contexts: tuple[tuple[Codes, Codes, Codes], ...] = field(init=False, repr=False)
 
     def __post_init__(self) -> None:
-        contexts = [
-            _contexts(codes, counts, self.vocabulary) for codes, counts in zip(self.codes, self.counts, strict=True)
-        ]
-        object.__setattr__(self, "_contexts", tuple(contexts))
+        pairs = zip(self.codes, self.counts, strict=True)
+        contexts = tuple(_context_counts(codes, counts, self.vocabulary) for codes, counts in pairs)
+        object.__setattr__(self, "_contexts", contexts)
 
     @classmethod
     def fit(cls, windows: Tokens, vocabulary: int, order: int = 6) -> NgramJudge:
@@ -129,11 +129,10 @@ class NgramJudge:
         return cls(vocabulary, order, codes, counts)
 
     def _log2_prob(self, samples: Tokens) -> Floats:
-        contexts: tuple[tuple[Codes, Codes, Codes], ...] = self._contexts  # type: ignore[attr-defined]
         probability = np.full(samples.shape, 1.0 / self.vocabulary)
         for n in range(1, min(self.order, samples.shape[1]) + 1):
             grams = _ngrams(samples, n, self.vocabulary)
-            known, times, kinds = contexts[n - 1]
+            known, times, kinds = self._contexts[n - 1]
             seen = _lookup(self.codes[n - 1], self.counts[n - 1], grams)
             total = _lookup(known, times, grams // self.vocabulary)
             distinct = _lookup(known, kinds, grams // self.vocabulary)
@@ -154,7 +153,7 @@ def _ngrams(windows: Tokens, n: int, vocabulary: int) -> Codes:
     return codes
 
 
-def _contexts(codes: Codes, counts: Codes, vocabulary: int) -> tuple[Codes, Codes, Codes]:
+def _context_counts(codes: Codes, counts: Codes, vocabulary: int) -> tuple[Codes, Codes, Codes]:
     """Contexts of sorted n-grams (sorted too), how often each was seen, and by how many tokens it was followed."""
     known, first, kinds = np.unique(codes // vocabulary, return_index=True, return_counts=True)
     times = np.add.reduceat(counts, first) if len(first) else np.empty(0, np.int64)
