@@ -1,0 +1,135 @@
+"""Long-form scores of a plan, read from the products in a results folder."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pandas as pd
+
+from cdmrun.errors import UserError
+from cdmrun.files import read_json
+from cdmrun.spec.plan_types import Entry, Experiment, Plan
+
+SCORE_COLUMNS = [
+    *("experiment", "process", "method", "family", "name", "nfe", "nfe_counted", "metric", "seed", "value"),
+    *("stderr", "unit", "estimate", "seconds_per_sample", "run_id"),
+]
+#: Columns that live in memory only: what the checks and the tables' marks need.
+MEMORY_COLUMNS = ["status", "role", "model"]
+REFERENCE_COLUMNS = ["experiment", "metric", "what", "value", "unit"]
+
+#: Fingerprint of a stage's source as it is now, given the stage's name; None where unknown.
+Fingerprint = Callable[[str], str | None]
+
+
+def collect(plan: Plan, out: Path, partial: bool, fingerprint: Fingerprint | None = None) -> pd.DataFrame:
+    """Scores of every entry of ``plan``, one row a score.
+
+    Parameters
+    ----------
+    plan, out
+        What was asked for, and the results folder.
+    partial
+        With True, an entry without a finished scores product gives rows with ``status`` "missing" and no value.
+    fingerprint
+        Current fingerprint of a stage's code. Where given, rows whose scores, samples or model were made by
+        other code have ``status`` "stale-code".
+
+    Returns
+    -------
+    DataFrame with columns `SCORE_COLUMNS` + `MEMORY_COLUMNS`, in the order of the plan.
+
+    Raises
+    ------
+    UserError
+        If a product is missing and ``partial`` is False; the message names the products.
+    """
+    missing = missing_scores(plan, out)
+    if missing and not partial:
+        shown = "".join(f"\n    {key}" for key in missing[:12])
+        more = f"\n    … and {len(missing) - 12} more" if len(missing) > 12 else ""
+        raise UserError(
+            f"{len(missing)} score products are missing in {out}:{shown}{more}",
+            "run `snakemake --cores all`, or ask for what there is with `cdmrun table --partial`",
+        )
+    rows: list[dict[str, Any]] = []
+    for experiment in plan.experiments:
+        for entry in experiment.entries:
+            if entry.scores in missing:
+                rows.extend(_missing_rows(experiment, entry))
+            else:
+                rows.extend(_score_rows(plan, entry, out, fingerprint))
+    frame = pd.DataFrame(rows, columns=SCORE_COLUMNS + MEMORY_COLUMNS)
+    numbers = ["value", "stderr", "seconds_per_sample", "nfe_counted"]
+    return frame.astype(dict.fromkeys(numbers, float))
+
+
+def missing_scores(plan: Plan, out: Path) -> list[str]:
+    """Keys of the scores products that are not complete, each once, in the order of the plan."""
+    keys = dict.fromkeys(entry.scores for experiment in plan.experiments for entry in experiment.entries)
+    return [key for key in keys if not is_complete(out, key)]
+
+
+def is_complete(out: Path, key: str) -> bool:
+    """Whether the product exists; its manifest is written last."""
+    return (out / key / "manifest.json").is_file()
+
+
+def collect_references(plan: Plan, out: Path) -> pd.DataFrame:
+    """What the scores are read against (held-out data, independent positions), averaged over an experiment's entries.
+
+    Returns
+    -------
+    DataFrame with columns `REFERENCE_COLUMNS`, one row for each experiment, metric and reference.
+    """
+    rows = [
+        {"experiment": experiment.name, **{key: item.get(key, "") for key in REFERENCE_COLUMNS[1:]}}
+        for experiment in plan.experiments
+        for entry in experiment.entries
+        if is_complete(out, entry.scores)
+        for item in read_json(out / entry.scores / "scores.json").get("reference", [])
+    ]
+    frame = pd.DataFrame(rows, columns=REFERENCE_COLUMNS).dropna(subset=["value"])
+    keys = ["experiment", "metric", "what", "unit"]
+    means = frame.groupby(keys, sort=False, as_index=False)["value"].mean()
+    return means[REFERENCE_COLUMNS].astype({"value": float})
+
+
+def reference_value(references: pd.DataFrame, experiment: str, metric: str, what: str) -> float | None:
+    """One reference value, or None where there is none."""
+    found = references[
+        (references["experiment"] == experiment) & (references["metric"] == metric) & (references["what"] == what)
+    ]
+    return float(found["value"].iloc[0]) if len(found) else None
+
+
+def _score_rows(plan: Plan, entry: Entry, out: Path, fingerprint: Fingerprint | None) -> Iterator[dict[str, Any]]:
+    status = "stale-code" if _is_stale(plan, entry, out, fingerprint) else "fresh"
+    for score in read_json(out / entry.scores / "scores.json")["scores"]:
+        yield {**_labels(entry), **score, "status": status}
+
+
+def _missing_rows(experiment: Experiment, entry: Entry) -> Iterator[dict[str, Any]]:
+    for metric in experiment.metrics:
+        for nfe in entry.nfe:
+            yield {**_labels(entry), "metric": metric, "nfe": nfe, "status": "missing"}
+
+
+def _labels(entry: Entry) -> dict[str, Any]:
+    names = ("experiment", "process", "method", "family", "name", "seed", "role", "model")
+    return {name: getattr(entry, name) for name in names} | {"run_id": entry.scores}
+
+
+def _is_stale(plan: Plan, entry: Entry, out: Path, fingerprint: Fingerprint | None) -> bool:
+    if fingerprint is None:
+        return False
+    for key in (entry.scores, entry.samples, entry.model):
+        now = fingerprint(plan.runs[key].stage) if key in plan.runs else None
+        manifest = out / key / "manifest.json"
+        if now and manifest.is_file():
+            then = read_json(manifest).get("code", {}).get("fingerprint")
+            if then and then != now:
+                return True
+    return False

@@ -1,0 +1,124 @@
+"""Where every number comes from: the runs behind an experiment, and what became of those that are not there."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from cdmrun.errors import UserError
+from cdmrun.files import read_json
+from cdmrun.report.collect import is_complete
+from cdmrun.spec.plan_types import STAGE_OF_KIND, Experiment, Plan
+
+LOG_LINES = 20
+
+
+@dataclass(frozen=True)
+class Origin:
+    """One product behind an experiment, and what its manifest says of it."""
+
+    key: str
+    kind: str
+    feeds: tuple[str, ...]  # "cdm-hmm, seed 0": the rows that depend on it; empty where all do
+    commit: str
+    device: str
+    wall: str
+    memory: str
+    versions: str
+    command: str
+    complete: bool
+
+
+@dataclass(frozen=True)
+class Absent:
+    """A run without a product: "running", "failed" (it left a log) or "not started"."""
+
+    key: str
+    state: str
+    progress: str
+    log: str
+
+
+def origins(plan: Plan, experiment: Experiment, out: Path) -> list[Origin]:
+    """Every run that the experiment's numbers depend on, in the order in which data flow."""
+    feeds: dict[str, dict[str, None]] = {}
+    for entry in experiment.entries:
+        for key in _closure(plan, [entry.scores, entry.samples, entry.model]):
+            feeds.setdefault(key, {})[f"{entry.name}, seed {entry.seed}"] = None
+    order = {key: index for index, key in enumerate(plan.runs)}
+    kinds = list(STAGE_OF_KIND)
+    keys = sorted(feeds, key=lambda key: (kinds.index(key.split("/")[0]), order.get(key, 0)))
+    return [_origin(key, tuple(feeds[key]), len(experiment.entries), out) for key in keys]
+
+
+def absent_runs(plan: Plan, out: Path) -> list[Absent]:
+    """Runs of the plan that have no product, failed ones first."""
+    found = [_absent(key, out) for key in plan.runs if not is_complete(out, key)]
+    return sorted(found, key=lambda one: ("failed", "running", "not started").index(one.state))
+
+
+def _closure(plan: Plan, keys: list[str]) -> list[str]:
+    seen: dict[str, None] = {}
+    stack = list(keys)
+    while stack:
+        key = stack.pop()
+        if key not in seen:
+            seen[key] = None
+            stack.extend(plan.runs[key].inputs.values() if key in plan.runs else ())
+    return list(seen)
+
+
+def _origin(key: str, feeds: tuple[str, ...], entries: int, out: Path) -> Origin:
+    complete = is_complete(out, key)
+    manifest: Mapping[str, Any] = _read(out / key / "manifest.json") if complete else {}
+    code = manifest.get("code", {})
+    commit = str(code.get("commit") or "")[:12] + (" + changes" if code.get("dirty") else "")
+    threads = manifest.get("threads")
+    device = str(manifest.get("device", "")) + (f", {threads} threads" if threads else "")
+    memory = manifest.get("peak_memory_bytes")
+    return Origin(
+        key,
+        key.split("/")[0],
+        () if len(feeds) == entries and entries > 1 else feeds,
+        commit,
+        device,
+        duration(manifest.get("wall_seconds")),
+        f"{memory / 2**20:.0f} MiB" if memory else "",
+        ", ".join(f"{name} {version}" for name, version in manifest.get("versions", {}).items()),
+        f"cdmrun explain {key}",
+        complete,
+    )
+
+
+def _absent(key: str, out: Path) -> Absent:
+    log = out / "logs" / f"{key}.log"
+    lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:] if log.is_file() else []
+    progress = _read(out / key / "work" / "progress.json")
+    done = f"{progress.get('step')} of {progress.get('steps')} steps" if progress else ""
+    failed = any(_sounds_failed(line) for line in lines)
+    state = "failed" if failed or (lines and not progress) else "running" if progress else "not started"
+    return Absent(key, state, done, "\n".join(lines))
+
+
+def _sounds_failed(line: str) -> bool:
+    return any(word in line.lower() for word in ("error", "remedy:", "traceback", "killed", "signal"))
+
+
+def _read(path: Path) -> Mapping[str, Any]:
+    try:
+        value = read_json(path)
+    except UserError:
+        return {}
+    return value if isinstance(value, dict) else {}
+
+
+def duration(value: float | None) -> str:
+    """Wall time for people: ``4.2 s``, ``3 min 05 s``, ``2 h 10 min``."""
+    if value is None:
+        return ""
+    if value < 60:
+        return f"{value:.1f} s"
+    minutes, rest = divmod(round(value), 60)
+    return f"{minutes} min {rest:02d} s" if minutes < 60 else f"{minutes // 60} h {minutes % 60:02d} min"

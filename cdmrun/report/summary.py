@@ -1,0 +1,73 @@
+"""Means and 95 % intervals over seeds."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+import pandas as pd
+from scipy import stats
+
+LINE_COLUMNS = ["experiment", "process", "method", "family", "name"]
+SUMMARY_COLUMNS = [
+    *LINE_COLUMNS,
+    *("nfe", "metric", "mean", "ci_low", "ci_high", "n", "unit", "estimate", "seconds_per_sample"),
+]
+_WEAKEST_LAST = ("exact", "bound", "estimate")
+
+
+def summarise(scores: pd.DataFrame) -> pd.DataFrame:
+    """One row for each line, NFE and metric.
+
+    Parameters
+    ----------
+    scores
+        Long-form scores as `cdmrun.report.collect.collect` gives them; rows without a value are left out.
+
+    Returns
+    -------
+    DataFrame with columns `SUMMARY_COLUMNS` and, in memory, ``status`` and ``role``. The interval is Student's t
+    over seeds; with one seed it is mean ± 1.96 standard errors where the score has one, and empty otherwise.
+    ``seconds_per_sample`` is the median over seeds.
+    """
+    rows = []
+    present = scores.dropna(subset=["value"])
+    for keys, group in present.groupby([*LINE_COLUMNS, "nfe", "metric"], sort=False, dropna=False):
+        mean, low, high = interval(group["value"].tolist(), group["stderr"].tolist())
+        weakest = max(group["estimate"], key=lambda e: _WEAKEST_LAST.index(e) if e in _WEAKEST_LAST else -1)
+        stale = (group["status"] == "stale-code").any()
+        values = (mean, low, high, len(group), group["unit"].iloc[0], weakest, _median(group))
+        rows.append((*keys, *values, "stale-code" if stale else "fresh", group["role"].iloc[0]))
+    return pd.DataFrame(rows, columns=[*SUMMARY_COLUMNS, "status", "role"])
+
+
+def interval(values: Sequence[float], stderrs: Sequence[float] = ()) -> tuple[float, float, float]:
+    """Mean and 95 % interval of ``values`` (one a seed).
+
+    Returns
+    -------
+    (mean, low, high); low and high are NaN where nothing says how far the mean may be off.
+
+    Examples
+    --------
+    >>> [round(v, 3) for v in interval([1.0, 2.0, 3.0])]
+    [2.0, -0.484, 4.484]
+    """
+    data = np.asarray(values, dtype=float)
+    n = len(data)
+    if n == 0:
+        return math.nan, math.nan, math.nan
+    mean = float(data.mean())
+    if not math.isfinite(mean):
+        return mean, math.nan, math.nan
+    if n > 1:
+        half = float(stats.t.ppf(0.975, n - 1) * data.std(ddof=1) / math.sqrt(n))
+    else:
+        half = 1.96 * float(stderrs[0]) if len(stderrs) else math.nan
+    return mean, mean - half, mean + half
+
+
+def _median(group: pd.DataFrame) -> float:
+    seconds = group["seconds_per_sample"].dropna()
+    return float(seconds.median()) if len(seconds) else math.nan
