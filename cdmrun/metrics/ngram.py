@@ -34,8 +34,9 @@ class NgramJudge:
         P(x | c) = (N(c, x) + T(c) · P(x | c')) / (N(c) + T(c)),
 
     P(x | c) = P(x | c') where c was never seen, and 1 / V below the empty context (Witten and Bell 1991;
-    interpolated as in Chen and Goodman 1999). Unlike Kneser–Ney smoothing, every shorter context keeps the law of the data,
-    so the first tokens of a window, which have no longer context, are scored properly; no start symbol is used.
+    interpolated as in Chen and Goodman 1999). Unlike Kneser–Ney smoothing, every shorter context keeps the
+    law of the data, so the first tokens of a window, which have no longer context, are scored properly; no
+    start symbol is used.
 
     Attributes
     ----------
