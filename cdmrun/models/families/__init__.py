@@ -1,0 +1,45 @@
+"""Student families: tractable joint laws whose parameters come from one network call (method.md, section 4)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from cdmrun.models.families.autoregressive import Autoregressive, AutoregressiveHead
+from cdmrun.models.families.base import Head, JointDistribution
+from cdmrun.models.families.factorized import Factorized, FactorizedHead
+from cdmrun.models.families.hmm import HiddenMarkov, HiddenMarkovHead
+from cdmrun.models.families.joint import Joint, JointHead
+from cdmrun.models.families.mixture import Mixture, MixtureHead
+
+#: Family name in a spec → the head that parametrises it.
+HEADS: Mapping[str, type[Head]] = {
+    "factorized": FactorizedHead,
+    "mixture": MixtureHead,
+    "hmm": HiddenMarkovHead,
+    "autoregressive": AutoregressiveHead,
+    "joint": JointHead,
+}
+
+
+def make_head(kind: str, vocabulary: int, length: int, width: int, **options: Any) -> Head:
+    """Build the head of a family by its spec name; ``options`` are the family's own (states, components, …)."""
+    return HEADS[kind](vocabulary, length, width, **options)  # type: ignore[call-arg]
+
+
+__all__ = [
+    "HEADS",
+    "Autoregressive",
+    "AutoregressiveHead",
+    "Factorized",
+    "FactorizedHead",
+    "Head",
+    "HiddenMarkov",
+    "HiddenMarkovHead",
+    "Joint",
+    "JointDistribution",
+    "JointHead",
+    "Mixture",
+    "MixtureHead",
+    "make_head",
+]

@@ -1,0 +1,107 @@
+"""A hidden Markov chain along the sequence: correlations between neighbours at the price of matrix products.
+
+Transitions A_i(k, l) ∝ exp(T_kl + b_il) and emissions P(x^i = a | k) ∝ exp(u_ia + E_ka), with T and E shared over
+positions and b, u read from the trunk. Both normalisers are then matrix products with exp(T) and exp(E), so that
+neither S×S nor S×V is ever materialised per position (method.md, section 4).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from cdmrun.models.families.base import Head, JointDistribution, shared
+from cdmrun.processes.draws import draw_categorical
+
+#: Bound on |T| and |E|: keeps every normaliser within float32, since no state can all but forbid a likely token.
+BOUND = 12.0
+
+
+def soft_clamp(x: Tensor) -> Tensor:
+    """Identity near zero, within ±`BOUND` everywhere."""
+    return BOUND * torch.tanh(x / BOUND)
+
+
+@dataclass(frozen=True)
+class HiddenMarkov(JointDistribution):
+    """q(x) = Σ_z P(z^1) Π A_i(z^{i−1}, z^i) Π_{i spoken} P(x^i | z^i); unspoken positions emit nothing."""
+
+    start: Tensor  # b, [B, L, S]: log-weights of entering each state at each position
+    unary: Tensor  # u, [B, L, V], maximum 0 at each position
+    transition: Tensor = shared()  # exp(T), [S, S]
+    emission: Tensor = shared()  # exp(E), [S, V]
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        token = x.clamp_max(self.emission.shape[1] - 1)
+        scale = self.unary.gather(-1, token.unsqueeze(-1)).squeeze(-1)
+        return self._forward(self.emission.T[token] / self._emission_normaliser(), scale)
+
+    def log_expectation(self, log_w: Tensor, generator: torch.Generator | None = None, draws: int = 1) -> Tensor:
+        weighted = self.unary + log_w.to(self.unary.dtype)
+        scale = weighted.amax(-1)
+        emitted = (weighted - scale.unsqueeze(-1)).exp() @ self.emission.T
+        return self._forward(emitted / self._emission_normaliser(), scale)
+
+    def sample(self, generator: torch.Generator) -> Tensor:
+        entering = (self.start - self.start.amax(-1, keepdim=True)).exp()
+        states = [draw_categorical(entering[:, 0], generator)]
+        for i in range(1, entering.shape[1]):
+            states.append(draw_categorical(self.transition[states[-1]] * entering[:, i], generator))
+        tokens = draw_categorical(self.unary.exp() * self.emission[torch.stack(states, 1)], generator)
+        return torch.where(self.spoken, tokens, self.fixed)
+
+    def marginals(self) -> Tensor:
+        entering, normaliser = self._transitions()
+        state = entering[:, 0] / entering[:, 0].sum(-1, keepdim=True)
+        states = [state]
+        for i in range(1, entering.shape[1]):
+            state = (state / normaliser[:, i]) @ self.transition * entering[:, i]
+            states.append(state)
+        law = (torch.stack(states, 1) / self._emission_normaliser()) @ self.emission * self.unary.exp()
+        return self._known_marginals(law)
+
+    def _emission_normaliser(self) -> Tensor:
+        """Σ_a exp(u_ia + E_ka), [B, L, S]."""
+        return self.unary.exp() @ self.emission.T
+
+    def _transitions(self) -> tuple[Tensor, Tensor]:
+        """exp(b) up to a factor, and the normalisers Σ_l exp(T_kl + b_il), both [B, L, S]."""
+        entering = (self.start - self.start.amax(-1, keepdim=True)).exp()
+        return entering, entering @ self.transition.T
+
+    def _forward(self, emitted: Tensor, scale: Tensor) -> Tensor:
+        """The forward algorithm, rescaled at each position; emission factors [B, L, S] times exp(scale [B, L])."""
+        entering, normaliser = self._transitions()
+        emitted = torch.where(self.spoken.unsqueeze(-1), emitted, 1.0)
+        log_likelihood = torch.where(self.spoken, scale, 0.0).sum(-1)
+        belief = entering[:, 0] / entering[:, 0].sum(-1, keepdim=True) * emitted[:, 0]
+        masses = []
+        for i in range(1, emitted.shape[1]):
+            mass = belief.sum(-1, keepdim=True)
+            masses.append(mass)
+            moved = (belief / (mass * normaliser[:, i])) @ self.transition
+            belief = moved * entering[:, i] * emitted[:, i]
+        masses.append(belief.sum(-1, keepdim=True))
+        return log_likelihood + torch.cat(masses, -1).log().sum(-1)
+
+
+class HiddenMarkovHead(Head):
+    """Reads b from the trunk; T, E and the state biases are shared. States start nearly alike."""
+
+    def __init__(self, vocabulary: int, length: int, width: int, states: int = 64) -> None:
+        super().__init__()
+        self.entering = nn.Linear(width, states)
+        self.transition = nn.Parameter(torch.randn(states, states) * 0.5)
+        self.emission = nn.Parameter(torch.randn(states, vocabulary) * 0.2)
+
+    def forward(self, features: Tensor, unary: Tensor, fixed: Tensor, spoken: Tensor) -> HiddenMarkov:
+        return HiddenMarkov(
+            fixed,
+            spoken,
+            start=self.entering(features),
+            unary=unary - unary.amax(-1, keepdim=True),
+            transition=soft_clamp(self.transition).exp(),
+            emission=soft_clamp(self.emission).exp(),
+        )

@@ -1,0 +1,87 @@
+"""Learned conditional models: a trunk, a unary layer, and the head of a family."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cdmrun.models.base import ConditionalModel
+from cdmrun.models.families import JointDistribution, make_head
+from cdmrun.models.trunk import Trunk
+from cdmrun.processes import Absorbing, ForwardProcess
+
+
+@dataclass(frozen=True)
+class NetworkShape:
+    """What it takes to build a network again: saved beside its weights.
+
+    Attributes
+    ----------
+    family
+        Family name and options, e.g. ``{"kind": "hmm", "states": 64}``.
+    trunk
+        layers, width, heads, conv, mlp.
+    matches
+        ``clean`` or ``step``, see `ConditionalModel`.
+    prediction
+        What the unary layer says of a position under a process without masks: ``posterior``, P(x_0^i | x_t), or
+        ``leave_one_out``, P(x_0^i | x_t without position i), to which the evidence K_{t|0}(·, x_t^i) is then added
+        (method.md, section 8).
+    """
+
+    length: int
+    family: Mapping[str, Any] = field(default_factory=lambda: {"kind": "factorized"})
+    trunk: Mapping[str, Any] = field(default_factory=dict)
+    matches: str = "clean"
+    prediction: str = "posterior"
+
+
+class NetworkModel(ConditionalModel):
+    """A teacher (factorised family) or a student (any family) as a network.
+
+    The unary layer always predicts *clean* marginals. Where the law is over x_s (`matches` is ``step``, no masks),
+    its unaries are the exact reverse kernel of those marginals, so that a student which starts from its teacher's
+    weights starts as the teacher's analytic sampler, whatever its family.
+    """
+
+    def __init__(self, process: ForwardProcess, shape: NetworkShape) -> None:
+        super().__init__()
+        self.process = process
+        self.shape = shape
+        self.length = shape.length
+        self.matches = shape.matches
+        self.absorbing = isinstance(process, Absorbing)
+        self.trunk = Trunk(process.states, shape.length, timed=not self.absorbing, **shape.trunk)
+        self.unary = nn.Linear(self.trunk.width, process.vocabulary)
+        nn.init.zeros_(self.unary.weight)
+        nn.init.zeros_(self.unary.bias)
+        options = {key: value for key, value in shape.family.items() if key != "kind"}
+        self.head = make_head(shape.family["kind"], process.vocabulary, shape.length, self.trunk.width, **options)
+
+    def forward(
+        self, x_t: Tensor, t: Tensor, s: Tensor | None = None, spoken: Tensor | None = None
+    ) -> JointDistribution:
+        s = torch.zeros_like(t) if s is None else s
+        spoken = self.default_spoken(x_t) if spoken is None else spoken
+        features = self.trunk(x_t, t, s, spoken).float()
+        return self.head(features, self._unary_logits(features, x_t, t, s), x_t, spoken)
+
+    def start_from(self, teacher: NetworkModel) -> None:
+        """Copy the teacher's trunk and unary layer; the trunks must have the same shape."""
+        self.trunk.load_state_dict(teacher.trunk.state_dict())
+        self.unary.load_state_dict(teacher.unary.state_dict())
+
+    def _unary_logits(self, features: Tensor, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        logits = self.unary(features)
+        if self.absorbing:  # at a masked position the evidence is flat, and what is revealed at s is the clean token
+            return logits
+        if self.shape.prediction == "leave_one_out":
+            logits = logits + self.process.evidence(x_t, 0.0, t).log().to(logits.dtype)
+        if self.matches == "step":
+            law = self.process.reverse_kernel(logits.softmax(-1), x_t, s, t)
+            logits = law.clamp_min(1e-30).log().to(logits.dtype)
+        return logits

@@ -1,0 +1,108 @@
+"""Noise schedules: how much of the data is left at time t.
+
+A schedule is a decreasing map t ∈ [0, 1] ↦ α_t with α_0 = 1. The integrated rate is σ̄_t = −log α_t and the
+instantaneous one σ_t = −α'_t / α_t. All of it in float64.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import ABC, abstractmethod
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+
+class Schedule(ABC):
+    """A decreasing survival probability α_t; ``alpha_min`` is α at t = 1."""
+
+    @abstractmethod
+    def alpha(self, t: Tensor) -> Tensor:
+        """α_t, elementwise; t and the result in float64."""
+
+    @abstractmethod
+    def alpha_derivative(self, t: Tensor) -> Tensor:
+        """α'_t = dα/dt, elementwise (negative)."""
+
+    def sigma_bar(self, t: Tensor) -> Tensor:
+        """Integrated rate σ̄_t = −log α_t (infinite where α_t = 0)."""
+        return -torch.log(self.alpha(t))
+
+    def sigma(self, t: Tensor) -> Tensor:
+        """Rate σ_t = −α'_t / α_t."""
+        return -self.alpha_derivative(t) / self.alpha(t)
+
+
+@dataclass(frozen=True)
+class Loglinear(Schedule):
+    """α_t = 1 − (1 − α_min) t: linear in α, so every uniform step reveals the same share of the data."""
+
+    alpha_min: float = 0.0
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return 1.0 - (1.0 - self.alpha_min) * t
+
+    def alpha_derivative(self, t: Tensor) -> Tensor:
+        return torch.full_like(t, self.alpha_min - 1.0)
+
+
+@dataclass(frozen=True)
+class Cosine(Schedule):
+    """α_t = α_min + (1 − α_min)(1 − cos(π(1 − t)/2)): little noise is spent near t = 1 (MD4's cosine)."""
+
+    alpha_min: float = 0.0
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return self.alpha_min + (1.0 - self.alpha_min) * (1.0 - torch.cos(0.5 * math.pi * (1.0 - t)))
+
+    def alpha_derivative(self, t: Tensor) -> Tensor:
+        return -(1.0 - self.alpha_min) * 0.5 * math.pi * torch.sin(0.5 * math.pi * (1.0 - t))
+
+
+@dataclass(frozen=True)
+class Geometric(Schedule):
+    """σ̄_t = σ_min^(1−t) σ_max^t − σ_min (SEDD's geometric noise, shifted so that α_0 = 1 exactly)."""
+
+    sigma_min: float = 1e-4
+    sigma_max: float = 20.0
+
+    def _power(self, t: Tensor) -> Tensor:
+        return self.sigma_min * (self.sigma_max / self.sigma_min) ** t
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return torch.exp(self.sigma_min - self._power(t))
+
+    def alpha_derivative(self, t: Tensor) -> Tensor:
+        return -math.log(self.sigma_max / self.sigma_min) * self._power(t) * self.alpha(t)
+
+
+def make_schedule(kind: str, alpha_min: float = 0.0, sigma_min: float = 1e-4, sigma_max: float = 20.0) -> Schedule:
+    """Build a schedule by its spec name: ``loglinear``, ``cosine`` or ``geometric``."""
+    match kind:
+        case "loglinear":
+            return Loglinear(alpha_min)
+        case "cosine":
+            return Cosine(alpha_min)
+        case "geometric":
+            return Geometric(sigma_min, sigma_max)
+    raise ValueError(f"unknown schedule {kind!r}: choose loglinear, cosine or geometric")
+
+
+def time_grid(nfe: int, kind: str = "uniform") -> Tensor:
+    """Times 0 = t_0 < … < t_n = 1 of an n-step sampler, float64 of shape [n + 1].
+
+    ``uniform``: t_k = k/n. ``cosine``: t_k = sin(πk/2n), i.e. small steps near t = 1, where
+    everything is still undecided (MD4's sampling grid).
+    """
+    if nfe < 1:
+        raise ValueError(f"nfe must be at least 1, got {nfe}")
+    k = torch.arange(nfe + 1, dtype=torch.float64) / nfe
+    match kind:
+        case "uniform":
+            return k
+        case "cosine":
+            grid = torch.sin(0.5 * math.pi * k)
+            grid[0], grid[-1] = 0.0, 1.0
+            return grid
+    raise ValueError(f"unknown time grid {kind!r}: choose uniform or cosine")
