@@ -10,7 +10,7 @@ from cdmrun.spec.plan_types import Experiment
 
 _KINDS = {
     "exact": "exact",
-    "bound": "an upper bound, estimated without bias",
+    "bound": "an upper bound, a mean over random draws",
     "estimate": "estimated from samples",
 }
 
@@ -20,7 +20,8 @@ def caption(experiment: Experiment, summary: pd.DataFrame, metrics: Sequence[str
     parts = [
         "Mean ± half-width of the 95 % interval "
         "(Student t over seeds; with one seed 1.96 standard errors where known).",
-        f"Seeds: {_listed(experiment.spec.get('seeds', []))}; the column “seeds” says how many stand behind a row.",
+        f"Seeds: {_listed(experiment.spec.get('seeds', []))}; the column “seeds” says how many stand behind a row."
+        f"{_shared_teacher(experiment)}",
     ]
     parts.extend(exactness(summary, metric) for metric in metrics)
     evaluation = experiment.spec.get("evaluation", {})
@@ -48,6 +49,14 @@ def exactness(summary: pd.DataFrame, metric: str) -> str:
             places.append(str(name) if everywhere else f"{name} at NFE {_listed(sorted(group['nfe']))}")
         parts.append(f"{_KINDS.get(kind, kind)} for {_listed(places)}")
     return f"{metric}: {'; '.join(parts)}."
+
+
+def _shared_teacher(experiment: Experiment) -> str:
+    """What the seeds vary, where one teacher serves them all."""
+    teacher = experiment.spec.get("teacher", {})
+    if teacher.get("per_seed") or len(experiment.spec.get("seeds", [])) < 2:
+        return ""
+    return " All seeds share one teacher: they vary the students' training and the draws."
 
 
 def _final_steps(experiment: Experiment) -> list[str]:

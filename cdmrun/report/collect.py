@@ -94,7 +94,7 @@ def collect_references(plan: Plan, out: Path) -> pd.DataFrame:
     frame = pd.DataFrame(rows, columns=REFERENCE_COLUMNS).dropna(subset=["value"])
     keys = ["experiment", "metric", "what", "unit"]
     means = frame.groupby(keys, sort=False, as_index=False)["value"].mean()
-    return means[REFERENCE_COLUMNS].astype({"value": float})
+    return pd.DataFrame(means)[REFERENCE_COLUMNS].astype({"value": float})
 
 
 def reference_value(references: pd.DataFrame, experiment: str, metric: str, what: str) -> float | None:

@@ -126,7 +126,6 @@ def _draw_lines(axes: Any, data: pd.DataFrame, x: str, drawn: Mapping[Line, Look
         if own.empty:
             continue
         halves = ((own["ci_high"] - own["ci_low"]) / 2).fillna(0.0)
-        teacher = line.role == "baseline"
         sns.lineplot(
             x=own[x].to_numpy(dtype=float),
             y=own["mean"].to_numpy(dtype=float),
@@ -134,8 +133,8 @@ def _draw_lines(axes: Any, data: pd.DataFrame, x: str, drawn: Mapping[Line, Look
             color=look.colour,
             marker=look.marker,
             dashes=look.dashes,
-            linewidth=1.2 if teacher else 1.8,
-            markersize=9 if look.marker == "*" else 6,
+            linewidth=look.width,
+            markersize=look.size,
             markeredgewidth=0.6,
             zorder=3 + order,
             label=look.label,
@@ -158,7 +157,7 @@ def _draw_references(axes: Any, data: pd.DataFrame) -> None:
         axes.axhline(row["mean"], linestyle=dash, color=colour, linewidth=width, label=label, zorder=1.5)
 
 
-_X_LABELS = {"nfe": "network evaluations a sample (NFE)", "seconds_per_sample": "seconds a sample"}
+_X_LABELS = {"nfe": "network evaluations per sample (NFE)", "seconds_per_sample": "seconds per sample (wall clock)"}
 
 
 def _set_axes(axes: Any, data: pd.DataFrame, x: str, metric: str) -> None:

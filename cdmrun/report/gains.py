@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
@@ -120,7 +121,7 @@ def _at(losses: pd.DataFrame, line: Line, nfe: int) -> pd.DataFrame:
     return own.loc[own["nfe"] == nfe, ["seed", "loss", "stderr", "seconds_per_sample"]]
 
 
-def _gain_cell(row: dict[str, float] | None) -> Cell:
+def _gain_cell(row: Mapping[Any, Any] | None) -> Cell:
     if row is None:
         return Cell()
     return Cell(number(row["gain"], (row["ci_high"] - row["ci_low"]) / 2, signed=True))

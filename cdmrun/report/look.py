@@ -9,7 +9,7 @@ from cdmrun.report.tables import Line
 
 #: Okabe–Ito, told apart with every common colour blindness; its yellow is darkened to be seen on white.
 _COLOURS = {
-    ("tau_leaping", ""): "#999999",
+    ("tau_leaping", ""): "#b9b9b9",
     ("analytic", ""): "#555555",
     ("progressive", ""): "#CC79A7",
     ("cdm", "factorized"): "#56B4E9",
@@ -29,6 +29,14 @@ _MARKERS = {
     ("cdm", "autoregressive"): "o",
     ("cdm", "joint"): "*",
 }
+#: (line width, marker size): what is drawn earlier is wider, so that coinciding lines stay visible underneath.
+_WEIGHTS = {
+    ("tau_leaping", ""): (3.2, 8.5),
+    ("analytic", ""): (2.4, 7.0),
+    ("progressive", ""): (1.8, 6.5),
+    ("cdm", "factorized"): (1.0, 5.0),
+    ("cdm", "joint"): (1.7, 9.0),
+}
 _WORDS = {
     "tau_leaping": "τ-leaping",
     "cdm": "CDM",
@@ -46,6 +54,8 @@ class Look:
     colour: str
     marker: str
     dashes: tuple[float, ...] | str
+    width: float
+    size: float
 
 
 def looks(lines: Sequence[Line], hue: str) -> dict[Line, Look]:
@@ -66,7 +76,8 @@ def looks(lines: Sequence[Line], hue: str) -> dict[Line, Look]:
         dashes = _DASHES[seen.get(key, 0) % len(_DASHES)]
         seen[key] = seen.get(key, 0) + 1
         colour = _COLOURS.get(key) or spare[key]
-        result[line] = Look(labels[line], colour, _MARKERS.get(key, "h"), dashes)
+        width, size = _WEIGHTS.get(key, (1.7, 6.0))
+        result[line] = Look(labels[line], colour, _MARKERS.get(key, "h"), dashes, width, size)
     return result
 
 

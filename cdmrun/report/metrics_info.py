@@ -44,7 +44,7 @@ METRICS: dict[str, MetricInfo] = {
     for info in (
         MetricInfo(
             "nll_bound",
-            "Held-out NLL bound of the sampler",
+            "Held-out NLL bound",
             _BITS,
             "lower",
             "bound",
@@ -79,7 +79,7 @@ METRICS: dict[str, MetricInfo] = {
         ),
         MetricInfo(
             "tv",
-            "Total variation to the data law",
+            "TV to the data law",
             "",
             "lower",
             "exact",
@@ -98,7 +98,7 @@ METRICS: dict[str, MetricInfo] = {
         ),
         MetricInfo(
             "nll",
-            "Exact NLL of the sampler",
+            "Exact NLL",
             _BITS,
             "lower",
             "exact",

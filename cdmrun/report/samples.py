@@ -69,9 +69,9 @@ def sample_grid(plan: Plan, experiment: Experiment, out: Path) -> SampleGrid | N
     if not (meta.get("alphabet") or meta.get("image_shape")):
         return None
     shown = int(experiment.spec.get("report", {}).get("samples_shown", 6))
-    test = _load(folder / "dataset.npz").get("test")
-    spread = np.linspace(0, len(test) - 1, shown).round().astype(int) if test is not None and len(test) else []
-    held_out = _show(test[spread], meta) if test is not None and len(spread) else Shown()
+    test = _load(folder / "dataset.npz").get("test", np.empty((0, 0)))
+    spread = np.linspace(0, len(test) - 1, min(shown, len(test))).round().astype(int)
+    held_out = _show(test[spread], meta) if len(test) else Shown()
     columns = tuple(sorted({nfe for entry in experiment.entries for nfe in entry.nfe}))
     rows, masked = [], False
     for line in lines_of(experiment):
@@ -143,7 +143,7 @@ def _image(images: np.ndarray, levels: int) -> Shown:
         canvas[top : top + height, left : left + width] = colour
     canvas = canvas.repeat(_UPSCALE, axis=0).repeat(_UPSCALE, axis=1)
     buffer = io.BytesIO()
-    matplotlib.image.imsave(buffer, canvas, format="png", metadata={"Software": None})
+    matplotlib.image.imsave(buffer, canvas, format="png", metadata=dict[str, Any](Software=None))
     return Shown(image=data_uri(buffer.getvalue(), "image/png"), width=canvas.shape[1])
 
 
