@@ -1,0 +1,146 @@
+"""Semantic checks of ``data`` and ``forward_process``: files, tables, generators, numbers of states."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING, Any
+
+from cdmrun.spec.errors import SpecError
+from cdmrun.spec.facts import Facts, facts_of
+from cdmrun.spec.inputs import Files, state_problem
+from cdmrun.spec.resolve import Resolved
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+
+SUM_TOLERANCE = 1e-6
+RATE_TOLERANCE = 1e-8
+_SCHEDULE_KEYS = {"alpha_min": ("loglinear", "cosine"), "sigma_min": ("geometric",), "sigma_max": ("geometric",)}
+
+
+def check_data(e: Resolved, files: Files) -> Iterator[SpecError]:
+    """Files that are there and hold what they should; an alphabet without repetitions; few enough states."""
+    data = e.spec.get("data")
+    if data is None:
+        return
+    if data["kind"] == "text":
+        problem = files.problem(data["file"])
+        if problem:
+            yield e.error(("data", "file"), problem)
+        repeated = sorted({c for c in data["alphabet"] if data["alphabet"].count(c) > 1})
+        if repeated:
+            yield e.error(("data", "alphabet"), f"characters listed more than once: {' '.join(map(repr, repeated))}")
+    elif data["kind"] == "table":
+        array = files.array(data["file"])
+        for problem in [array] if isinstance(array, str) else _table_problems(array, data["file"]):
+            yield e.error(("data", "file"), problem)
+    yield from _states(e, facts_of(e, files))
+
+
+def check_process(e: Resolved, files: Files) -> Iterator[SpecError]:
+    """A schedule's own keys only, sigma in order, and a generator that is one and fits the data."""
+    process = e.spec.get("forward_process")
+    if process is None:
+        return
+    schedule = process["schedule"]
+    for key, schedules in _SCHEDULE_KEYS.items():
+        written = e.node.get(("forward_process", key))
+        if written is not None and written.value is not None and schedule not in schedules:
+            message = f"has no meaning for schedule {schedule}, only for {' and '.join(schedules)}: leave it out"
+            yield e.key_error(("forward_process", key), message)
+    if schedule == "geometric" and process["sigma_min"] >= process["sigma_max"]:
+        key = "sigma_min" if e.written("forward_process", "sigma_min") else "sigma_max"
+        message = f"sigma_min ({process['sigma_min']:g}) must be less than sigma_max ({process['sigma_max']:g})"
+        yield e.error(("forward_process", key), message)
+    if process["kind"] == "matrix":
+        yield from _generator(e, process["generator"], files)
+
+
+def _states(e: Resolved, facts: Facts | None) -> Iterator[SpecError]:
+    if facts is None or not facts.enumerable or facts.vocabulary is None or facts.length is None:
+        return
+    absorbing = e.spec.get("forward_process", {}).get("kind") == "absorbing"
+    problem = state_problem(facts.vocabulary, facts.length, absorbing)
+    if problem:
+        yield e.error(("data", "file") if facts.kind == "table" else ("data",), problem)
+
+
+def _table_problems(table: npt.NDArray[Any], file: str) -> Iterator[str]:
+    import numpy as np
+
+    if table.ndim == 0 or len(set(table.shape)) != 1 or table.shape[0] < 2:
+        yield f"{file}: shape {table.shape} is not (V, …, V) with V ≥ 2: one axis a position, all of the same size"
+        return
+    bad = ~np.isfinite(table) | (table < 0)
+    if bad.any():
+        index = tuple(int(i) for i in np.argwhere(bad)[0])
+        yield f"{file}: entry {index} is {table[index]:g}: probabilities are finite and not negative"
+        return
+    total = float(table.sum())
+    if abs(total - 1) > SUM_TOLERANCE:
+        yield f"{file}: the entries sum to {total:.9g}, not to 1 (within {SUM_TOLERANCE:g}): divide by the sum"
+
+
+def _generator(e: Resolved, generator: list[list[float]] | str, files: Files) -> Iterator[SpecError]:
+    import numpy as np
+
+    place: tuple[str, ...] = ("forward_process", "generator")
+    if isinstance(generator, str):
+        loaded = files.array(generator)
+        if isinstance(loaded, str):
+            yield e.error(place, loaded)
+            return
+        rates, name = loaded, f"{generator}: "
+    else:
+        name = ""
+        for row, entries in enumerate(generator):
+            if len(entries) != len(generator):
+                message = (
+                    f"row {row} has {len(entries)} entries, the generator has {len(generator)} rows: it must be square"
+                )
+                yield e.error((*place, row), message)
+        if any(len(entries) != len(generator) for entries in generator):
+            return
+        rates = np.array(generator, dtype=np.float64)
+    if rates.ndim != 2 or rates.shape[0] != rates.shape[1] or rates.shape[0] < 2:
+        yield e.error(place, f"{name}shape {rates.shape} is not square: one row and one column for each value")
+        return
+    problems = list(_rate_problems(rates))
+    for row, problem in problems:
+        yield e.error(place if name else (*place, row), name + problem)
+    if not problems:
+        yield from _fit(e, rates, name, facts_of(e, files))
+
+
+def _rate_problems(rates: npt.NDArray[Any]) -> Iterator[tuple[int, str]]:
+    """Yield (row, problem) for each row of a square matrix that no generator can have; rows count from 0."""
+    import numpy as np
+
+    for row, entries in enumerate(rates):
+        others = np.delete(entries, row)
+        if not np.isfinite(entries).all():
+            yield row, f"row {row} has entries that are not finite numbers"
+        elif (others < 0).any():
+            yield (
+                row,
+                f"row {row} has a negative rate off the diagonal ({others.min():g}): only the diagonal is negative",
+            )
+        elif abs(entries.sum()) > RATE_TOLERANCE * max(1.0, np.abs(entries).sum()):
+            yield (
+                row,
+                f"row {row} sums to {entries.sum():g}, not to zero: its diagonal entry should be {-others.sum():g}",
+            )
+
+
+def _fit(e: Resolved, rates: npt.NDArray[Any], name: str, facts: Facts | None) -> Iterator[SpecError]:
+    import numpy as np
+
+    place = ("forward_process", "generator")
+    size = len(rates)
+    if facts is not None and facts.vocabulary not in (None, size):
+        message = f"{name}{size} states, but data {facts.kind} has {facts.vocabulary} values: they must agree"
+        yield e.error(place, message)
+    singular = np.linalg.svd(rates, compute_uv=False)
+    if singular[-2] < 1e-10 * max(singular[0], 1e-300):
+        message = f"{name}falls into parts that never reach each other: connect them by positive rates"
+        yield e.error(place, message)

@@ -1,0 +1,114 @@
+"""Semantic checks of ``teacher``, ``students`` and ``baselines``: what can be combined with what."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import pairwise
+from typing import Any
+
+from cdmrun.spec.errors import SpecError
+from cdmrun.spec.facts import Facts, facts_of
+from cdmrun.spec.inputs import Files
+from cdmrun.spec.resolve import Resolved
+
+_ENUMERABLE = "needs data that can be enumerated (table, potts_ring)"
+
+
+def check_teacher(e: Resolved, files: Files) -> Iterator[SpecError]:
+    """An exact teacher needs a law; a network's channels must divide among its heads."""
+    teacher, facts = e.spec.get("teacher"), facts_of(e, files)
+    if teacher is None:
+        return
+    if teacher["kind"] == "enumerated" and facts is not None and not facts.enumerable:
+        yield e.error(("teacher", "kind"), f"enumerated {_ENUMERABLE}, not {facts.kind}: use kind network")
+    if "model" in teacher:
+        yield from _model(e, ("teacher", "model"), teacher["model"])
+
+
+def check_students(e: Resolved, files: Files) -> Iterator[SpecError]:
+    """Each student by itself, then against the others."""
+    facts, teacher = facts_of(e, files), e.spec.get("teacher")
+    for name, student in e.spec.get("students", {}).items():
+        place = ("students", name)
+        yield from _init(e, place, student, teacher)
+        if student["method"] == "cdm":
+            yield from _cdm(e, place, student, facts, teacher)
+        else:
+            yield from _halving(e, place, student)
+    yield from _same_students(e)
+
+
+def check_entries(e: Resolved, files: Files) -> Iterator[SpecError]:
+    """At least one thing to sample."""
+    sections = ("students", "baselines")
+    if all(name in e.spec for name in sections) and not any(e.spec[name] for name in sections):
+        written = [e.node.value[name].value for name in sections if name in e.node.value]
+        if not any(written):  # else the only ones are broken, and that is reported
+            yield e.error((), "nothing to compare: give at least one of students and baselines")
+
+
+def _cdm(
+    e: Resolved, place: tuple[str, ...], student: dict[str, Any], facts: Facts | None, teacher: dict[str, Any] | None
+) -> Iterator[SpecError]:
+    if student["family"]["kind"] == "joint" and facts is not None and not facts.enumerable:
+        message = f"joint {_ENUMERABLE}, not {facts.kind}: use mixture, hmm or autoregressive"
+        yield e.error((*place, "family", "kind"), message)
+    target = student["target"]
+    kind = target.get("kind")
+    if kind == "exact" and facts is not None and not facts.enumerable:
+        yield e.error((*place, "target", "kind"), f"exact {_ENUMERABLE}, not {facts.kind}: use rollout")
+    elif kind == "exact" and teacher is not None and teacher["kind"] != "enumerated":
+        yield e.error((*place, "target", "kind"), "exact needs teacher.kind enumerated: use rollout for a network")
+    for key in ("substeps", "draws"):
+        if key in target and kind not in (None, "rollout"):
+            message = f"has a meaning for target.kind rollout only, here it is {kind}: leave it out"
+            yield e.key_error((*place, "target", key), message)
+
+
+def _init(
+    e: Resolved, place: tuple[str, ...], student: dict[str, Any], teacher: dict[str, Any] | None
+) -> Iterator[SpecError]:
+    if teacher is not None and student["init"] == "teacher":
+        if teacher["kind"] == "enumerated":
+            yield e.error((*place, "init"), "an enumerated teacher has no weights to start from: use init random")
+        elif "model" in student:
+            message = "with init: teacher the trunk is the teacher's own: leave this out, or set init: random"
+            yield e.key_error((*place, "model"), message)
+            return
+    if "model" in student:
+        yield from _model(e, (*place, "model"), student["model"])
+
+
+def _model(e: Resolved, place: tuple[str, ...], model: dict[str, Any]) -> Iterator[SpecError]:
+    width, heads = model["width"], model["heads"]
+    if width % heads or width // heads % 2:
+        key = "width" if e.written(*place, "width") or not e.written(*place, "heads") else "heads"
+        message = f"width {width} over {heads} heads: each head needs the same, even number of channels"
+        yield e.error((*place, key), message)
+    if model["conv"] % 2 == 0:
+        yield e.error((*place, "conv"), f"{model['conv']} taps have no middle: use an odd number such as 3")
+
+
+def _halving(e: Resolved, place: tuple[str, ...], student: dict[str, Any]) -> Iterator[SpecError]:
+    """Progressive: 8, 4, 2, 1 in some order without gaps; the start a power of two above the largest."""
+    steps = sorted(student["nfe"], reverse=True)
+    for above, below in pairwise(steps):
+        if above != 2 * below:
+            index = student["nfe"].index(below)
+            message = f"{below} is not half of {above}: rounds halve the steps, so give a chain such as [8, 4, 2, 1]"
+            yield e.error((*place, "nfe", index), message)
+    ratio, remainder = divmod(student["start"], steps[0])
+    if remainder or ratio < 2 or ratio & (ratio - 1):
+        message = f"{student['start']} must be the largest nfe ({steps[0]}) times 2, 4, 8, …"
+        yield e.error((*place, "start"), message)
+
+
+def _same_students(e: Resolved) -> Iterator[SpecError]:
+    seen: list[tuple[str, dict[str, Any]]] = []
+    for name, student in e.spec.get("students", {}).items():
+        payload = {**student, "nfe": sorted(student["nfe"])}
+        twin = next((other for other, known in seen if known == payload), None)
+        if twin is not None:
+            message = f"asks for the very training that '{twin}' asks for: remove one, or change it"
+            yield e.key_error(("students", name), message)
+        seen.append((name, payload))

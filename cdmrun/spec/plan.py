@@ -1,0 +1,236 @@
+"""Specs → the plan: every run that is needed, once, and the entries that tables are made of."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from cdmrun.spec.cards import read_card, write_cards
+from cdmrun.spec.errors import Step
+from cdmrun.spec.identity import identity_fields, run_id
+from cdmrun.spec.inputs import Files
+from cdmrun.spec.load import load_specs
+from cdmrun.spec.plan_types import STAGE_OF_KIND, Entry, Experiment, Plan, Run
+from cdmrun.spec.resolve import Resolved
+from cdmrun.spec.schema import section
+
+__all__ = ["Built", "Origin", "build", "build_plan", "read_card", "write_cards"]
+
+#: The order of metrics in configs, so that listing them differently scores nothing anew.
+_METRICS = ("nll_bound", "judge_nll", "entropy", "self_bleu", "tv", "kl", "nll")
+_TEACHER_KEYS = ("kind", "prediction", "model", "train")
+
+
+@dataclass(frozen=True)
+class Origin:
+    """Where a run's config comes from: an experiment, and for parts of the config the place in its spec."""
+
+    experiment: Resolved
+    parts: Mapping[str, tuple[Step, ...]]
+
+
+@dataclass
+class Built:
+    """A plan with the origin of each run's config; for `explain`."""
+
+    plan: Plan
+    origins: dict[str, Origin]
+
+
+def build_plan(paths: Sequence[Path]) -> Plan:
+    """Plan some specs.
+
+    Parameters
+    ----------
+    paths
+        Spec files.
+
+    Returns
+    -------
+    plan
+        Runs unique by key, inputs before what needs them; one experiment for each point of each spec's matrix.
+
+    Raises
+    ------
+    SpecErrors
+        With everything that is wrong in any of the specs.
+    """
+    return build(paths).plan
+
+
+def build(paths: Sequence[Path]) -> Built:
+    """Plan some specs and remember where every config came from; see `build_plan`."""
+    files = Files()
+    builder = _Builder(files)
+    experiments = tuple(_Linker(builder, experiment).link() for experiment in load_specs(paths, files))
+    runs = {key: run for kind in STAGE_OF_KIND for key, run in builder.runs[kind].items()}
+    return Built(Plan(runs, experiments), builder.origins)
+
+
+@dataclass
+class _Builder:
+    """All runs so far, by kind: kinds are in the order in which data flow, so inputs come first."""
+
+    files: Files
+    runs: dict[str, dict[str, Run]] = field(default_factory=lambda: {kind: {} for kind in STAGE_OF_KIND})
+    origins: dict[str, Origin] = field(default_factory=dict)
+
+    def add(
+        self, kind: str, slug: str, config: Mapping[str, Any], identity: Any, inputs: Mapping[str, str], origin: Origin
+    ) -> str:
+        """Add a run unless one with its identity is there; return its key."""
+        ids = {role: key.rsplit("-", 1)[1] for role, key in inputs.items()}
+        run = Run(kind, slug, run_id(kind, identity, ids), config, inputs)
+        if run.key not in self.runs[kind]:
+            self.runs[kind][run.key] = run
+            self.origins[run.key] = origin
+        return run.key
+
+
+class _Linker:
+    """Turns one experiment into runs and entries."""
+
+    def __init__(self, builder: _Builder, experiment: Resolved) -> None:
+        self.builder = builder
+        self.experiment = experiment
+        self.spec = self._with_arrays(experiment.spec)
+        self.process = self.spec["forward_process"]
+        self.process_identity = identity_fields(section("forward_process"), self.process)
+        self.data = self._data()
+        self.data_slug = self.spec["data"]["kind"]
+        self.judge = self._judge() if "judge_nll" in self.spec["evaluation"]["metrics"] else None
+        self.teachers: dict[int, str] = {}
+
+    def link(self) -> Experiment:
+        entries = tuple(
+            entry for number, seed in enumerate(self.spec["seeds"]) for entry in self._entries(number, seed)
+        )
+        spec, source = self.spec, self.experiment.source
+        return Experiment(spec["name"], spec["title"], spec["description"], source, spec, entries)
+
+    def _entries(self, number: int, seed: int) -> list[Entry]:
+        teacher = self._teacher(seed)
+        entries = []
+        for name, baseline in self.spec["baselines"].items():
+            place: tuple[Step, ...] = ("baselines", name)
+            config = {"sampler": name, **_sorted_nfe(baseline)}
+            entries.append(
+                self._entry("baseline", name, name, "factorized", place, (number, seed), teacher, config, teacher)
+            )
+        for name, student in self.spec["students"].items():
+            place = ("students", name)
+            model = self._student(place, student, (number, seed), teacher)
+            config = {"sampler": "student", **_sorted_nfe({key: student[key] for key in ("nfe", "grid")})}
+            family = student.get("family", {}).get("kind", "factorized")
+            method = student["method"]
+            entries.append(self._entry("student", name, method, family, place, (number, seed), model, config, teacher))
+        return entries
+
+    def _entry(
+        self,
+        role: str,
+        name: str,
+        method: str,
+        family: str,
+        place: tuple[Step, ...],
+        seed: tuple[int, int],
+        model: str,
+        config: dict[str, Any],
+        teacher: str,
+    ) -> Entry:
+        """Sample a model and score the samples; ``seed`` is (its place in ``seeds``, its value)."""
+        evaluation = self.spec["evaluation"]
+        label = self._slug(method, family if role == "student" and method == "cdm" else "")
+        config = {**config, "count": evaluation["samples"], "seed": seed[1]}
+        origin = self._origin({"": place, "count": ("evaluation", "samples"), "seed": ("seeds", seed[0])})
+        samples = self.builder.add("samples", label, config, config, {"model": model, "teacher": teacher}, origin)
+        inputs = {"samples": samples, "model": model, "teacher": teacher, "data": self.data}
+        if self.judge is not None:
+            inputs["judge"] = self.judge
+        metrics = [metric for metric in _METRICS if metric in evaluation["metrics"]]
+        scoring = {
+            "metrics": metrics,
+            "held_out": evaluation["held_out"],
+            "draws": evaluation["draws"],
+            "seed": seed[1],
+        }
+        origin = self._origin({"": ("evaluation",), "seed": ("seeds", seed[0])})
+        scores = self.builder.add("scores", label, scoring, scoring, inputs, origin)
+        nfe = tuple(config["nfe"])
+        return Entry(
+            self.spec["name"], self.process["kind"], method, family, name, role, seed[1], nfe, model, samples, scores
+        )
+
+    def _slug(self, *words: str) -> str:
+        return "-".join(word for word in (*words, self.data_slug) if word)
+
+    def _data(self) -> str:
+        data = self.spec["data"]
+        identity = identity_fields(section("data"), data)
+        if "file" in data:
+            identity = {**identity, "sha256": self.builder.files.sha256(data["file"])}
+        return self.builder.add("data", data["kind"], data, identity, {}, self._origin({"": ("data",)}))
+
+    def _judge(self) -> str:
+        judge = self.spec["evaluation"]["judge"]
+        slug = f"{judge['kind']}{judge['order']}-{self.data_slug}"
+        identity = identity_fields(section("evaluation", "judge"), judge)
+        origin = self._origin({"": ("evaluation", "judge")})
+        return self.builder.add("judges", slug, judge, identity, {"data": self.data}, origin)
+
+    def _teacher(self, run_seed: int) -> str:
+        teacher = self.spec["teacher"]
+        seed = run_seed if teacher.get("per_seed") else teacher.get("seed", 0)
+        if seed not in self.teachers:
+            wanted = {key: teacher[key] for key in _TEACHER_KEYS if key in teacher}
+            config = {"forward_process": self.process, "teacher": wanted, "seed": seed}
+            identity = {
+                "forward_process": self.process_identity,
+                "teacher": identity_fields(section("teacher"), wanted),
+                "seed": seed,
+            }
+            slug = f"{teacher['kind']}-{self.process['kind']}-{self.data_slug}"
+            seeds: tuple[Step, ...] = ("seeds",) if teacher.get("per_seed") else ("teacher", "seed")
+            origin = self._origin({"forward_process": ("forward_process",), "teacher": ("teacher",), "seed": seeds})
+            self.teachers[seed] = self.builder.add("teachers", slug, config, identity, {"data": self.data}, origin)
+        return self.teachers[seed]
+
+    def _student(self, place: tuple[Step, ...], student: dict[str, Any], seed: tuple[int, int], teacher: str) -> str:
+        own = _sorted_nfe(student)
+        config = {**own, "forward_process": self.process, "seed": seed[1]}
+        identity = {
+            **identity_fields(section("students", "any"), own),
+            "forward_process": self.process_identity,
+            "seed": seed[1],
+        }
+        inputs = {"data": self.data, "teacher": teacher}
+        if student.get("target", {}).get("kind") == "rollout":
+            inputs["draws"] = self._draws(place, student["target"], teacher)
+        origin = self._origin({"": place, "forward_process": ("forward_process",), "seed": ("seeds", seed[0])})
+        slug = self._slug(student["method"], student.get("family", {}).get("kind", ""))
+        return self.builder.add("students", slug, config, identity, inputs, origin)
+
+    def _draws(self, place: tuple[Step, ...], target: dict[str, Any], teacher: str) -> str:
+        seed = self.builder.runs["teachers"][teacher].config["seed"]
+        config = {"substeps": target["substeps"], "draws": target["draws"], "grid": "uniform", "seed": seed}
+        slug = f"{self.data_slug}-{self.process['kind']}-{target['substeps']}x{target['draws']}"
+        origin = self._origin({"": (*place, "target"), "seed": ("teacher", "seed")})
+        return self.builder.add("draws", slug, config, config, {"teacher": teacher}, origin)
+
+    def _origin(self, parts: Mapping[str, tuple[Step, ...]]) -> Origin:
+        return Origin(self.experiment, parts)
+
+    def _with_arrays(self, spec: dict[str, Any]) -> dict[str, Any]:
+        """Put the rates of a generator file into the spec, so that identity is by value."""
+        generator = spec["forward_process"].get("generator")
+        if not isinstance(generator, str):
+            return spec
+        rates = self.builder.files.array(generator)
+        assert not isinstance(rates, str), "checked before"
+        return {**spec, "forward_process": {**spec["forward_process"], "generator": rates.tolist()}}
+
+
+def _sorted_nfe(section_: Mapping[str, Any]) -> dict[str, Any]:
+    return {**section_, "nfe": sorted(section_["nfe"])}
