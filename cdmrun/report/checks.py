@@ -53,10 +53,13 @@ def _nfe_mismatch(scores: pd.DataFrame) -> Iterator[str]:
 def _missing_seeds(scores: pd.DataFrame) -> Iterator[str]:
     seeds = sorted(scores["seed"].unique())
     there = scores[scores["status"] != "missing"]
+    places: dict[tuple[str, str, str], list[str]] = {}
     for (name, nfe, metric), group in there.groupby(["name", "nfe", "metric"], sort=False):
-        absent = [str(seed) for seed in seeds if seed not in set(group["seed"])]
+        absent = ", ".join(str(seed) for seed in seeds if seed not in set(group["seed"]))
         if absent:
-            yield f"{name}, NFE {nfe}: {metric} lacks seed {', '.join(absent)}"
+            places.setdefault((str(name), str(metric), absent), []).append(str(nfe))
+    for (name, metric, absent), steps in places.items():
+        yield f"{name}: {metric} lacks seed {absent} at NFE {', '.join(steps)}"
 
 
 def _zero_variance(scores: pd.DataFrame) -> Iterator[str]:

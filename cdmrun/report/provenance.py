@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +14,7 @@ from cdmrun.report.collect import is_complete
 from cdmrun.spec.plan_types import STAGE_OF_KIND, Experiment, Plan
 
 LOG_LINES = 20
+_FAILURE = re.compile(r"^\W*(error|remedy|killed|terminated)\b|error:|traceback", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -33,7 +35,7 @@ class Origin:
 
 @dataclass(frozen=True)
 class Absent:
-    """A run without a product: "running", "failed" (it left a log) or "not started"."""
+    """A run without a product: "failed" (its log says so), "unfinished" (at work, or interrupted) or "not started"."""
 
     key: str
     state: str
@@ -56,7 +58,7 @@ def origins(plan: Plan, experiment: Experiment, out: Path) -> list[Origin]:
 def absent_runs(plan: Plan, out: Path) -> list[Absent]:
     """Runs of the plan that have no product, failed ones first."""
     found = [_absent(key, out) for key in plan.runs if not is_complete(out, key)]
-    return sorted(found, key=lambda one: ("failed", "running", "not started").index(one.state))
+    return sorted(found, key=lambda one: ("failed", "unfinished", "not started").index(one.state))
 
 
 def _closure(plan: Plan, keys: list[str]) -> list[str]:
@@ -76,7 +78,7 @@ def _origin(key: str, feeds: tuple[str, ...], entries: int, out: Path) -> Origin
     code = manifest.get("code", {})
     commit = str(code.get("commit") or "")[:12] + (" + changes" if code.get("dirty") else "")
     threads = manifest.get("threads")
-    device = str(manifest.get("device", "")) + (f", {threads} threads" if threads else "")
+    device = str(manifest.get("device", "")) + (f", {threads} thread{'s' if threads != 1 else ''}" if threads else "")
     memory = manifest.get("peak_memory_bytes")
     return Origin(
         key,
@@ -97,13 +99,9 @@ def _absent(key: str, out: Path) -> Absent:
     lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:] if log.is_file() else []
     progress = _read(out / key / "work" / "progress.json")
     done = f"{progress.get('step')} of {progress.get('steps')} steps" if progress else ""
-    failed = any(_sounds_failed(line) for line in lines)
-    state = "failed" if failed or (lines and not progress) else "running" if progress else "not started"
+    failed = any(_FAILURE.search(line) for line in lines)
+    state = "failed" if failed else "unfinished" if lines or progress else "not started"
     return Absent(key, state, done, "\n".join(lines))
-
-
-def _sounds_failed(line: str) -> bool:
-    return any(word in line.lower() for word in ("error", "remedy:", "traceback", "killed", "signal"))
 
 
 def _read(path: Path) -> Mapping[str, Any]:
