@@ -46,7 +46,12 @@ class NetworkModel(ConditionalModel):
     The unary layer always predicts *clean* marginals. Where the law is over x_s (`matches` is ``step``, no masks),
     its unaries are the exact reverse kernel of those marginals, so that a student which starts from its teacher's
     weights starts as the teacher's analytic sampler, whatever its family.
+
+    ``precision`` is how the trunk computes, ``float32`` or ``bf16`` (autocast); unaries, heads and likelihoods are
+    float32 or better always.
     """
+
+    precision: str = "float32"
 
     def __init__(self, process: ForwardProcess, shape: NetworkShape) -> None:
         super().__init__()
@@ -67,7 +72,9 @@ class NetworkModel(ConditionalModel):
     ) -> JointDistribution:
         s = torch.zeros_like(t) if s is None else s
         spoken = self.default_spoken(x_t) if spoken is None else spoken
-        features = self.trunk(x_t, t, s, spoken).float()
+        with torch.autocast(x_t.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            features = self.trunk(x_t, t, s, spoken)
+        features = features.float()
         return self.head(features, self._unary_logits(features, x_t, t, s), x_t, spoken)
 
     def start_from(self, teacher: NetworkModel) -> None:

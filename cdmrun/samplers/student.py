@@ -36,7 +36,7 @@ class CleanStudent(TransitionKernel):
 
     def rows(self, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
         sequences = enumerate_states(self.process.vocabulary, x_t.shape[1])
-        law = self.model(x_t, t).probabilities(sequences)  # unspoken positions repeat; the bridge keeps one of them
+        law = self.model(x_t, t).log_probabilities(sequences).exp()  # unspoken positions repeat; the bridge keeps one of them
         bridges = self.process.evidence(x_t, s, t).unsqueeze(2) * self._earlier(s, x_t)
         normaliser = self.process.evidence(x_t, 0.0, t)[..., : self.process.vocabulary, None]
         bridges = torch.where(normaliser > 0, bridges / normaliser.clamp_min(TINY), 0.0)  # [B, L, V, C]
@@ -74,7 +74,7 @@ class StepStudent(TransitionKernel):
     def rows(self, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
         if isinstance(self.process, Absorbing):
             return self._absorbing_rows(x_t, t, s)
-        return self.model(x_t, t, s).probabilities(enumerate_states(self.process.states, x_t.shape[1]))
+        return self.model(x_t, t, s).log_probabilities(enumerate_states(self.process.states, x_t.shape[1])).exp()
 
     def _revealed(self, x_t: Tensor, t: Tensor, s: Tensor, generator: torch.Generator) -> Tensor | None:
         if not isinstance(self.process, Absorbing):
@@ -107,7 +107,7 @@ class StepStudent(TransitionKernel):
             targets = torch.zeros(self.process.vocabulary ** int(pattern.sum()), length, dtype=torch.long)
             if pattern.any():
                 targets[:, pattern] = enumerate_states(self.process.vocabulary, int(pattern.sum()))
-                law = self.model(here, t_here, s_here, spoken).probabilities(targets)
+                law = self.model(here, t_here, s_here, spoken).log_probabilities(targets).exp()
             else:
                 law = torch.ones(len(allowed), 1, dtype=torch.float64)
             x_s = torch.where(pattern, targets.unsqueeze(0), here.unsqueeze(1))

@@ -63,8 +63,8 @@ class JointDistribution(ABC):
         """
         raise NotImplementedError(f"{type(self).__name__} has no tractable marginals")
 
-    def probabilities(self, sequences: Tensor) -> Tensor:
-        """q of the spoken tokens of each of N sequences under each row's law, int64 [N, L] → float64 [B, N].
+    def log_probabilities(self, sequences: Tensor) -> Tensor:
+        """log q of the spoken tokens of each of N sequences under each row's law, int64 [N, L] → float64 [B, N].
 
         Goes through the rows in blocks, so that a whole kernel can be written out in bounded memory.
         """
@@ -73,7 +73,7 @@ class JointDistribution(ABC):
         for rows in torch.arange(batch, device=self.fixed.device).split(max(1, PAIRS // count)):
             repeated = self.select(rows.repeat_interleave(count))
             log_probs = repeated.log_prob(sequences.repeat(len(rows), 1))
-            blocks.append(log_probs.double().exp().view(len(rows), count))
+            blocks.append(log_probs.double().view(len(rows), count))
         return torch.cat(blocks)
 
     def select(self, index: Tensor) -> Self:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from cdmrun.models.families.base import Head, JointDistribution, shared
+from cdmrun.processes.base import TINY
 from cdmrun.processes.draws import draw_categorical
 from cdmrun.processes.enumeration import check_enumerable, enumerate_states, state_codes
 
@@ -24,16 +25,16 @@ class Joint(JointDistribution):
         disagrees = (self.sequences != x.unsqueeze(1)) & self.spoken.unsqueeze(1)
         return self.log_probs.masked_fill(disagrees.any(-1), -torch.inf).logsumexp(-1)
 
-    def probabilities(self, sequences: Tensor) -> Tensor:
+    def log_probabilities(self, sequences: Tensor) -> Tensor:
         probs = self.log_probs.double().exp()
-        result = torch.empty(probs.shape[0], sequences.shape[0], dtype=torch.float64)
+        result = probs.new_empty(probs.shape[0], sequences.shape[0])
         for pattern in self.spoken.unique(dim=0):  # rows that speak of the same positions share one projection
             rows = (self.spoken == pattern).all(-1)
             codes = state_codes(self.sequences[:, pattern], self.vocabulary)
             summed = probs.new_zeros(int(rows.sum()), self.vocabulary ** int(pattern.sum()))
             summed.index_add_(1, codes, probs[rows])
             result[rows] = summed[:, state_codes(sequences[:, pattern], self.vocabulary)]
-        return result
+        return result.clamp_min(TINY).log()
 
     def sample(self, generator: torch.Generator) -> Tensor:
         row = draw_categorical(self.log_probs.double().exp(), generator)

@@ -1,0 +1,45 @@
+"""Which steps of which samplers a student is trained on."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor
+
+from cdmrun.processes import time_grid
+
+
+@dataclass(frozen=True)
+class StepBatch:
+    """Times of a batch of sampler steps, each float64 [B]: from t down to s, in a sampler of n steps."""
+
+    t: Tensor
+    s: Tensor
+    n: Tensor
+
+
+class StepSchedule:
+    """Draws steps of the n-step samplers, n taken in turn over the batch, the step uniformly among the n.
+
+    A loss weighted by n is then an unbiased estimate of the sum over a sampler's steps, averaged over the n.
+    """
+
+    def __init__(self, nfe: Sequence[int], grid: str = "uniform") -> None:
+        self.nfe = tuple(nfe)
+        widest = max(self.nfe)
+        self.grids = torch.zeros(len(self.nfe), widest + 1, dtype=torch.float64)
+        for row, n in enumerate(self.nfe):
+            self.grids[row, : n + 1] = time_grid(n, grid)
+
+    def draw(self, batch: int, generator: torch.Generator) -> StepBatch:
+        """Draw ``batch`` steps."""
+        device = generator.device
+        row = torch.arange(batch, device=device) % len(self.nfe)
+        n = torch.tensor(self.nfe, device=device)[row]
+        uniform = torch.rand(batch, dtype=torch.float64, device=device, generator=generator)
+        k = (uniform * n).long().clamp_max(n - 1) + 1
+        grids = self.grids.to(device)[row]
+        at = grids.gather(1, torch.stack([k, k - 1], 1))
+        return StepBatch(at[:, 0], at[:, 1], n)

@@ -1,0 +1,199 @@
+"""The training loop: one for teachers and students, resumable at any step with bit-identical results on CPU."""
+
+from __future__ import annotations
+
+import math
+import signal
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import FrameType
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from cdmrun.errors import UserError
+from cdmrun.training.checkpoint import load_checkpoint, save_checkpoint
+from cdmrun.training.settings import TrainSettings
+
+#: An objective: the loss (nats a sequence) of a step, all its randomness drawn from the given generator.
+Objective = Callable[[torch.Generator], Tensor]
+
+
+class Interrupted(Exception):
+    """The process was asked to stop; the checkpoint is written."""
+
+
+@dataclass(frozen=True)
+class Progress:
+    """Where a training stands, for whoever watches."""
+
+    step: int
+    steps: int
+    loss: float
+    rate: float  # steps a second
+    seconds_left: float
+
+
+@dataclass
+class TrainResult:
+    """What a training leaves besides the weights: (step, mean loss since the last entry, learning rate)."""
+
+    history: list[tuple[int, float, float]] = field(default_factory=list)
+
+
+def step_generator(seed: int, step: int, device: torch.device | str = "cpu") -> torch.Generator:
+    """Randomness of one step as a pure function of seed and step: what makes resuming exact."""
+    mixed = (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + 0x94D049BB133111EB) % (1 << 63)
+    return torch.Generator(device=device).manual_seed(mixed)
+
+
+def train(
+    model: nn.Module,
+    objective: Objective,
+    settings: TrainSettings,
+    seed: int,
+    checkpoint: Path | None = None,
+    identity: str = "",
+    report: Callable[[Progress], None] | None = None,
+) -> TrainResult:
+    """Minimise ``objective`` over the model's parameters; leaves the moving average in the model.
+
+    Parameters
+    ----------
+    checkpoint
+        Where to keep the state of the training; if the file exists, the training continues from it.
+    identity
+        Written into the checkpoint; one with another identity is refused.
+    report
+        Called every ``log_every`` steps.
+
+    Raises
+    ------
+    UserError
+        If the loss is not finite, or the checkpoint cannot be used.
+    Interrupted
+        On SIGTERM, once the checkpoint is written.
+    """
+    state = _State(model, settings)
+    saved = load_checkpoint(checkpoint, identity) if checkpoint else None
+    if saved is not None:
+        state.restore(saved)
+    model.train()
+    device = next(model.parameters()).device
+    last_saved = last_reported = time.monotonic()
+    with _stop_requested() as stopping:
+        while state.step < settings.steps:
+            loss = _one_step(state, objective, step_generator(seed, state.step, device))
+            if not math.isfinite(loss):
+                raise UserError(
+                    f"the loss is {loss} at step {state.step} of {settings.steps}", "lower train.lr or train.clip"
+                )
+            now = time.monotonic()
+            if state.log(loss) and report is not None:
+                rate = settings.log_every / max(now - last_reported, 1e-9)
+                last_reported = now
+                left = (settings.steps - state.step) / rate
+                report(Progress(state.step, settings.steps, state.history[-1][1], rate, left))
+            if checkpoint and (stopping() or now - last_saved > settings.checkpoint_every):
+                save_checkpoint(checkpoint, state.snapshot(identity))
+                last_saved = now
+            if stopping():
+                raise Interrupted(f"stopped at step {state.step} of {settings.steps}")
+    state.keep_average()
+    model.eval()
+    return TrainResult(state.history)
+
+
+class _State:
+    """Weights, optimiser, moving average, step and history of one training."""
+
+    def __init__(self, model: nn.Module, settings: TrainSettings) -> None:
+        self.model = model
+        self.settings = settings
+        self.parameters = [p for p in model.parameters() if p.requires_grad]
+        matrices = [p for p in self.parameters if p.ndim >= 2]
+        others = [p for p in self.parameters if p.ndim < 2]
+        groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
+        self.optimiser = torch.optim.AdamW(groups, lr=settings.lr, betas=(0.9, 0.98), fused=True)
+        self.average = [p.detach().clone() for p in self.parameters]
+        self.step = 0
+        self.history: list[tuple[int, float, float]] = []
+        self.recent: list[float] = []
+
+    def log(self, loss: float) -> bool:
+        """Add a loss; whether a line of history was completed."""
+        self.recent.append(loss)
+        if self.step % self.settings.log_every and self.step != self.settings.steps:
+            return False
+        mean = sum(self.recent) / len(self.recent)
+        self.history.append((self.step, mean, self.settings.rate_at(self.step - 1)))
+        self.recent.clear()
+        return True
+
+    def snapshot(self, identity: str) -> dict[str, Any]:
+        return {
+            "identity": identity,
+            "step": self.step,
+            "model": self.model.state_dict(),
+            "optimiser": self.optimiser.state_dict(),
+            "average": self.average,
+            "history": [list(line) for line in self.history],
+            "recent": self.recent,
+        }
+
+    def restore(self, saved: dict[str, Any]) -> None:
+        self.model.load_state_dict(saved["model"])
+        self.optimiser.load_state_dict(saved["optimiser"])
+        for mine, kept in zip(self.average, saved["average"], strict=True):
+            mine.copy_(kept)
+        self.step = saved["step"]
+        self.history = [(int(a), float(b), float(c)) for a, b, c in saved["history"]]
+        self.recent = list(saved["recent"])
+
+    def keep_average(self) -> None:
+        """Put the moving average into the model."""
+        with torch.no_grad():
+            for parameter, average in zip(self.parameters, self.average, strict=True):
+                parameter.copy_(average)
+
+
+def _one_step(state: _State, objective: Objective, generator: torch.Generator) -> float:
+    """One optimiser step; returns the loss."""
+    settings = state.settings
+    for group in state.optimiser.param_groups:
+        group["lr"] = settings.rate_at(state.step)
+    state.optimiser.zero_grad(set_to_none=True)
+    loss = objective(generator)
+    loss.backward()
+    nn.utils.clip_grad_norm_(state.parameters, settings.clip)
+    state.optimiser.step()
+    state.step += 1
+    # a short average at first, so that the random start is forgotten
+    decay = min(settings.ema, state.step / (state.step + 10))
+    torch._foreach_lerp_(state.average, [p.detach() for p in state.parameters], 1.0 - decay)
+    return float(loss.detach())
+
+
+@contextmanager
+def _stop_requested() -> Iterator[Callable[[], bool]]:
+    """Turn SIGTERM and SIGUSR1 into a question that the loop asks once a step."""
+    received: list[int] = []
+
+    def remember(number: int, frame: FrameType | None) -> None:
+        received.append(number)
+
+    previous: dict[int, Any] = {}
+    try:
+        for number in (signal.SIGTERM, signal.SIGUSR1):
+            previous[number] = signal.signal(number, remember)
+    except ValueError:  # not in the main thread: whoever runs us there handles signals
+        pass
+    try:
+        yield lambda: bool(received)
+    finally:
+        for number, handler in previous.items():
+            signal.signal(number, handler)

@@ -1,0 +1,47 @@
+"""How to train: one set of settings for teachers, students and every baseline that learns."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TrainSettings:
+    """Optimiser and length of a training; the keys of `train:` in a spec.
+
+    Attributes
+    ----------
+    steps, batch
+        Optimiser steps, and sequences a step.
+    lr, warmup, decay
+        Peak learning rate, steps of linear warm-up, and what follows: ``cosine`` to zero, or ``constant``.
+    weight_decay, clip
+        AdamW's decay (matrices only), and the bound on the gradient's norm.
+    ema
+        Decay of the exponential moving average of the weights, which is what is kept.
+    precision
+        ``float32``, or ``bf16``: the trunk under autocast, heads and losses in float32.
+    checkpoint_every, log_every
+        Seconds between checkpoints; steps between log lines. Neither changes the result.
+    """
+
+    steps: int = 2000
+    batch: int = 64
+    lr: float = 2e-3
+    warmup: int = 100
+    decay: str = "cosine"
+    weight_decay: float = 0.0
+    clip: float = 1.0
+    ema: float = 0.999
+    precision: str = "float32"
+    checkpoint_every: float = 60.0
+    log_every: int = 50
+
+    def rate_at(self, step: int) -> float:
+        """Learning rate of a step (0-based), a pure function of it."""
+        warm = min(1.0, (step + 1) / max(1, self.warmup))
+        if self.decay == "constant":
+            return self.lr * warm
+        progress = max(0, step - self.warmup) / max(1, self.steps - self.warmup)
+        return self.lr * warm * 0.5 * (1.0 + math.cos(math.pi * min(1.0, progress)))
