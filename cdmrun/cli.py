@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from enum import Enum
+from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
 
@@ -24,8 +24,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
-    help="How few steps are enough, and at what loss: distillation experiments for discrete diffusion, declared in YAML."
-    "\n\nA spec says what to compare. [bold]snakemake --cores all[/bold] runs every specs/*.yaml; these commands look"
+    help="How few steps are enough, and at what loss: distillation experiments for discrete diffusion, declared"
+    " in YAML.\n\nA spec says what to compare. [bold]snakemake --cores all[/bold] runs every specs/*.yaml; these commands look"
     " into specs and results, and are what its jobs call.",
 )
 
@@ -33,14 +33,14 @@ _ASK = "Look into specs and results"
 _JOBS = "What a job calls (any of these can be replayed by hand)"
 
 
-class Format(str, Enum):
+class Format(StrEnum):
     """How `validate` prints errors."""
 
     text = "text"
     json = "json"
 
 
-class Device(str, Enum):
+class Device(StrEnum):
     """Where a stage computes."""
 
     auto = "auto"
@@ -214,7 +214,7 @@ def report(specs: Specs = None, out: Out = _RESULTS) -> None:
 def schema(
     text: Annotated[bool, typer.Option("--text", help="The schema itself, not where it lies.")] = False,
 ) -> None:
-    """Print where the JSON Schema of specs lies, for the first line of a spec, so that an editor completes and explains.
+    """Print where the JSON Schema of specs lies, for the first line of a spec, so that editors help.
 
     Example: [cyan]echo "# yaml-language-server: $schema=$(cdmrun schema)"[/cyan]
     """

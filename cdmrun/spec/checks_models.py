@@ -41,7 +41,8 @@ def check_students(e: Resolved, files: Files) -> Iterator[SpecError]:
 def check_entries(e: Resolved, files: Files) -> Iterator[SpecError]:
     """At least one thing to sample."""
     sections = ("students", "baselines")
-    if all(name in e.spec for name in sections) and not any(e.spec[name] for name in sections):
+    whole = all(name in e.spec for name in ("data", "forward_process", "teacher", *sections))
+    if whole and not any(e.spec[name] for name in sections):
         written = [e.node.value[name].value for name in sections if name in e.node.value]
         if not any(written):  # else the only ones are broken, and that is reported
             yield e.error((), "nothing to compare: give at least one of students and baselines")
@@ -55,7 +56,9 @@ def _cdm(
         yield e.error((*place, "family", "kind"), message)
     target = student["target"]
     kind = target.get("kind")
-    if kind == "exact" and facts is not None and not facts.enumerable:
+    if not e.written(*place, "target", "kind"):
+        pass  # a default follows from the teacher, where the mistake is reported
+    elif kind == "exact" and facts is not None and not facts.enumerable:
         yield e.error((*place, "target", "kind"), f"exact {_ENUMERABLE}, not {facts.kind}: use rollout")
     elif kind == "exact" and teacher is not None and teacher["kind"] != "enumerated":
         yield e.error((*place, "target", "kind"), "exact needs teacher.kind enumerated: use rollout for a network")

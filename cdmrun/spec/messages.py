@@ -7,7 +7,7 @@ from typing import Any
 
 from cdmrun.spec.errors import SpecError, Step, closest, did_you_mean
 from cdmrun.spec.nodes import Node
-from cdmrun.spec.schema import Schema, branch_of, leaf, spec_schema
+from cdmrun.spec.schema import Schema, branch_of, branches, leaf, spec_schema
 
 _TYPES = {
     "integer": "a whole number",
@@ -122,6 +122,8 @@ def _advice(key: str, instance: Mapping[str, Any], schema: Schema) -> str:
         return did_you_mean(key, free)
     if nested:
         return f" (did you mean '{nested[0]}'?)"
+    if closest(key, properties):
+        return did_you_mean(key, properties)
     return f"; known here: {', '.join(properties)}" if properties else ""
 
 
@@ -132,7 +134,15 @@ def _missing(error: Any, path: list[Step], spec: Node) -> Iterator[SpecError]:
     present = error.instance
     unknown = [key for key in present if key not in properties]
     for key in error.validator_value:
-        if key in present or (unknown and _claimed(key, unknown, properties, present)):
+        if key in present:
+            continue
+        if branches(schema):  # which keys are known is not known yet: say that one looks like a slip of this one
+            slip = next((word for word in unknown if closest(word, [key])), None)
+            if slip is not None:
+                full = [*path, slip]
+                yield spec.locate_key(full).error(full, f"unknown key '{slip}' (did you mean '{key}'?)")
+                continue
+        elif unknown and _claimed(key, unknown, properties, present):
             continue
         choices = properties.get(key, {}).get("enum")
         hint = f": one of {', '.join(choices)}" if choices else ""
