@@ -25,8 +25,8 @@ app = typer.Typer(
     rich_markup_mode="rich",
     context_settings={"help_option_names": ["-h", "--help"]},
     help="How few steps are enough, and at what loss: distillation experiments for discrete diffusion, declared"
-    " in YAML.\n\nA spec says what to compare. [bold]snakemake --cores all[/bold] runs every specs/*.yaml; these commands look"
-    " into specs and results, and are what its jobs call.",
+    " in YAML.\n\nA spec says what to compare. [bold]snakemake --cores all[/bold] runs every specs/*.yaml; these"
+    " commands look into specs and results, and are what its jobs call.",
 )
 
 _ASK = "Look into specs and results"

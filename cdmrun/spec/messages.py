@@ -50,7 +50,7 @@ def _sentence(error: Any, kind: str) -> str:
     if kind == "enum":
         return f"{_show(value)} is not one of {', '.join(map(str, limit))}{did_you_mean(value, map(str, limit))}"
     if kind in _BOUNDS:
-        return f"must be {_BOUNDS[kind]} {limit:g}, got {_show(value)}"
+        return f"must be {_BOUNDS[kind]} {_number(limit)}, got {_show(value)}"
     if kind in {"minItems", "minLength", "minProperties"}:
         return "must not be empty" if limit == 1 else f"needs at least {limit} entries, got {len(value)}"
     if kind in {"maxItems", "maxLength", "maxProperties"}:
@@ -172,6 +172,10 @@ def _show(value: Any) -> str:
     text = str(value)
     text = text if len(text) <= 60 else f"{text[:57]}…"
     return f"'{text}'" if isinstance(value, str) else text
+
+
+def _number(limit: float) -> str:
+    return f"{limit:,}" if isinstance(limit, int) else f"{limit:g}"
 
 
 def _slug(text: str) -> str:
