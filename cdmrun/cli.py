@@ -50,7 +50,7 @@ class Device(StrEnum):
 
 Specs = Annotated[
     list[Path] | None,
-    typer.Argument(metavar="[SPEC]...", help="Spec files; all of specs/*.yaml if none is given.", show_default=False),
+    typer.Argument(metavar="SPEC", help="Spec files; all of specs/*.yaml if none is given.", show_default=False),
 ]
 Out = Annotated[Path, typer.Option("--out", "-o", help="The results folder.")]
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The run, as `cdmrun plan` prints it: kind/slug-id.")]

@@ -111,11 +111,7 @@ def _advice(key: str, instance: Mapping[str, Any], schema: Schema) -> str:
         having = [choice.value for choice in choices if key in choice.schema.get("properties", {})]
         other = f": it belongs to {chosen.key} {' or '.join(having)}, not {chosen.value}" if having else ""
     free = [name for name in properties if name not in instance]
-    nested = [
-        f"{name}.{key}"
-        for name, below in properties.items()
-        if key in ((leaf(below, instance.get(name, {})) or {}).get("properties", {}))
-    ]
+    nested = [f"{name}.{key}" for name, below in properties.items() if key in _keys_below(below, instance.get(name))]
     if other:
         return other
     if closest(key, free):
@@ -125,6 +121,13 @@ def _advice(key: str, instance: Mapping[str, Any], schema: Schema) -> str:
     if closest(key, properties):
         return did_you_mean(key, properties)
     return f"; known here: {', '.join(properties)}" if properties else ""
+
+
+def _keys_below(schema: Schema, value: Any) -> set[str]:
+    """Return the keys that a map may have; of every kind if it has not chosen one."""
+    chosen = leaf(schema, value) if isinstance(value, dict) else None
+    options = [chosen] if chosen else [schema, *(choice.schema for choice in branches(schema))]
+    return {key for option in options for key in option.get("properties", {})}
 
 
 def _missing(error: Any, path: list[Step], spec: Node) -> Iterator[SpecError]:

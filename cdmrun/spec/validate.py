@@ -24,13 +24,16 @@ def validator() -> Draft202012Validator:
 
 def check_schema(spec: Node) -> tuple[list[SpecError], set[Section]]:
     """Return what is wrong with one expanded spec by the schema, and the sections that are broken by it."""
-    found = list(validator().iter_errors(spec.plain()))
-    mistyped = {tuple(error.absolute_path) for error in found if error.validator == "type"}
+    found = sorted(validator().iter_errors(spec.plain()), key=lambda error: len(error.absolute_schema_path))
+    mistyped: dict[tuple[Any, ...], Any] = {}  # the outermost at each place: what lies below only repeats it
+    for error in found:
+        if error.validator == "type":
+            mistyped.setdefault(tuple(error.absolute_path), error)
     errors: list[SpecError] = []
     broken: set[Section] = set()
     for error in found:
         path = tuple(error.absolute_path)
-        if error.validator != "type" and path in mistyped:
+        if mistyped.get(path, error) is not error:
             continue
         errors += located(error, spec)
         if error.validator == "required":
