@@ -88,13 +88,13 @@ class HiddenMarkov(JointDistribution):
 
 
 class HiddenMarkovHead(Head):
-    """Reads b from the trunk; T, E and the state biases are shared. States start nearly alike."""
+    """Reads b from the trunk; T and E are shared, and start far from zero: nearly equal states are a saddle."""
 
     def __init__(self, vocabulary: int, length: int, width: int, states: int = 64) -> None:
         super().__init__()
         self.entering = nn.Linear(width, states)
-        self.transition = nn.Parameter(torch.randn(states, states) * 0.5)
-        self.emission = nn.Parameter(torch.randn(states, vocabulary) * 0.2)
+        self.transition = nn.Parameter(torch.randn(states, states))
+        self.emission = nn.Parameter(torch.randn(states, vocabulary) * 2.0)
 
     def forward(self, features: Tensor, unary: Tensor, fixed: Tensor, spoken: Tensor) -> HiddenMarkov:
         return HiddenMarkov(

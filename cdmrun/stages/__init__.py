@@ -1,0 +1,1 @@
+"""What one job does: read files, call the science, write files and a manifest."""

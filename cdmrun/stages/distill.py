@@ -1,0 +1,101 @@
+"""`cdmrun distill`: a student, by conditional distribution matching or by progressive distillation."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+
+from cdmrun.data.dataset import Dataset, read_arrays
+from cdmrun.distill import ComposedMatching, ExactMatching, SampledMatching, StepSchedule, rounds
+from cdmrun.files import write_json
+from cdmrun.models import ConditionalModel, EnumeratedTeacher, NetworkModel, load_model, save_model
+from cdmrun.stages.build import build_process, build_settings, load_models, network_shape
+from cdmrun.stages.history import write_history
+from cdmrun.stages.job import Job
+from cdmrun.stages.provenance import fingerprint
+from cdmrun.stages.train import data_source
+from cdmrun.training import Objective, train
+from cdmrun.training.sources import array_source
+
+
+def run(job: Job) -> None:
+    """Write the student's model files, models.json and history."""
+    dataset = Dataset.read(job.input("data"))
+    process = build_process(job.config["forward_process"], dataset.vocabulary)
+    teacher = load_models(process, job.input("teacher"), job.device)[None]
+    torch.manual_seed(job.config["seed"])
+    if job.config["method"] == "progressive":
+        _progressive(job, dataset, teacher)
+    else:
+        _conditional_matching(job, dataset, teacher)
+
+
+def _conditional_matching(job: Job, dataset: Dataset, teacher: ConditionalModel) -> None:
+    student = _new_student(job, dataset, teacher, job.config["family"], job.config["match"])
+    settings = build_settings(job.config["train"])
+    steps = StepSchedule(job.config["nfe"], job.config["grid"])
+    target = job.config["target"]["kind"]
+    objective: Objective
+    if target == "exact":
+        assert isinstance(teacher, EnumeratedTeacher), "checked by the spec"
+        objective = ExactMatching(student, teacher, data_source(dataset), steps, settings.batch)
+    else:
+        source = data_source(dataset)
+        if target == "rollout":
+            source = array_source(read_arrays(job.input("draws") / "draws.npz")["sequences"])
+        objective = SampledMatching(student, source, steps, settings.batch)
+    _train(job, student, objective, "model", job.config["seed"])
+    write_json(job.folder / "models.json", {"any": "model"})
+
+
+def _progressive(job: Job, dataset: Dataset, teacher: ConditionalModel) -> None:
+    """Round after round; a round that is complete is read back, so a stopped job goes on with the next."""
+    names: dict[str, str] = {}
+    settings = build_settings(job.config["train"])
+    for number, nfe in enumerate(rounds(job.config["nfe"], job.config["start"])):
+        name = f"model-{nfe}"
+        student = _new_student(job, dataset, teacher, {"kind": "factorized"}, "clean")
+        if (job.folder / f"{name}.json").exists():
+            student = load_model(teacher.process, job.folder, name, job.device)  # type: ignore[assignment]
+        else:
+            objective = ComposedMatching(
+                student,
+                teacher,
+                data_source(dataset),
+                nfe,
+                settings.batch,
+                job.config["divergence"],
+                job.config["grid"],
+            )
+            _train(job, student, objective, name, job.config["seed"] * 1000 + number)
+        if nfe in job.config["nfe"]:
+            names[str(nfe)] = name
+        teacher = student
+    write_json(job.folder / "models.json", names)
+
+
+def _new_student(
+    job: Job, dataset: Dataset, teacher: ConditionalModel, family: dict[str, Any], matches: str
+) -> NetworkModel:
+    """A student, started from the teacher's weights where the spec says so and there are any."""
+    from_teacher = isinstance(teacher, NetworkModel) and job.config["init"] == "teacher"
+    if isinstance(teacher, NetworkModel):
+        prediction = teacher.shape.prediction
+    else:
+        prediction = "leave_one_out"  # exact for every process, see method.md, section 8
+    trunk = teacher.shape.trunk if from_teacher else job.config["model"]  # type: ignore[union-attr]
+    student = NetworkModel(teacher.process, network_shape(dataset, trunk, family, matches, prediction))
+    if from_teacher:
+        assert isinstance(teacher, NetworkModel)
+        student.start_from(teacher)
+    return student.to(job.device)
+
+
+def _train(job: Job, student: NetworkModel, objective: Objective, name: str, seed: int) -> None:
+    settings = build_settings(job.config["train"])
+    student.precision = settings.precision
+    identity = f"{job.run.id}:{name}:{fingerprint('distill')}"
+    result = train(student, objective, settings, seed, job.work / f"{name}.pt", identity, job.progress)
+    write_history(job.folder / f"history-{name}.csv", result)
+    save_model(student, job.folder, name)

@@ -1,0 +1,73 @@
+"""Where a product comes from: commit, fingerprint of the code that made it, versions, device, hashes."""
+
+from __future__ import annotations
+
+import hashlib
+import importlib.metadata
+import platform
+import resource
+import subprocess
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+import cdmrun
+
+PACKAGE = Path(cdmrun.__file__).parent
+
+#: The source folders or files that decide what each stage computes.
+SOURCES: dict[str, tuple[str, ...]] = {
+    "fetch": ("data", "stages/fetch.py"),
+    "judge": ("metrics/ngram.py", "stages/judge.py"),
+    "train": ("processes", "models", "training", "stages/train.py", "stages/build.py"),
+    "draw": ("processes", "models", "samplers", "stages/draw.py", "stages/build.py"),
+    "distill": ("processes", "models", "samplers", "training", "distill", "stages/distill.py", "stages/build.py"),
+    "sample": ("processes", "models", "samplers", "stages/sample.py", "stages/build.py"),
+    "evaluate": ("processes", "models", "samplers", "metrics", "stages/evaluate.py", "stages/build.py"),
+}
+
+LIBRARIES = ("torch", "numpy", "scipy", "safetensors", "sacrebleu", "scikit-learn", "snakemake", "pandas")
+
+
+@cache
+def fingerprint(stage: str) -> str:
+    """Twelve hex digits over the source files that decide what a stage computes."""
+    digest = hashlib.sha256()
+    for source in SOURCES[stage]:
+        path = PACKAGE / source
+        for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
+            digest.update(str(file.relative_to(PACKAGE)).encode())
+            digest.update(file.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def code_state(stage: str) -> dict[str, Any]:
+    """Commit, whether the working tree differs from it, and the stage's fingerprint."""
+    status = _git("status", "--porcelain", "--untracked-files=no")
+    return {"commit": _git("rev-parse", "HEAD"), "dirty": bool(status), "fingerprint": fingerprint(stage)}
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python, cdmrun and the libraries that decide results."""
+    found = {"python": platform.python_version(), "cdmrun": importlib.metadata.version("cdmrun")}
+    for name in LIBRARIES:
+        try:
+            found[name] = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def peak_memory_bytes() -> int:
+    """Most resident memory this process has had."""
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def _git(*arguments: str) -> str | None:
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(PACKAGE), *arguments], capture_output=True, text=True, timeout=10, check=True
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return done.stdout.strip()

@@ -1,0 +1,54 @@
+"""`cdmrun sample`: draw from a model with one sampler at every NFE, counting calls and measuring time."""
+
+from __future__ import annotations
+
+import time
+
+import numpy as np
+import torch
+
+from cdmrun.data.dataset import Dataset
+from cdmrun.files import write_json, write_with
+from cdmrun.models import EvaluationCounter
+from cdmrun.samplers import Sampler
+from cdmrun.stages.build import build_process, build_sampler, load_models
+from cdmrun.stages.job import Job
+from cdmrun.training import Progress
+
+#: Sequences drawn at once.
+BATCH = 256
+
+
+def run(job: Job) -> None:
+    """Write samples.npz (one array an NFE) and sampling.json (calls and seconds a sample)."""
+    dataset = Dataset.read(job.out / job.input_manifest("teacher")["inputs"]["data"])
+    process = build_process(job.input_config("teacher")["forward_process"], dataset.vocabulary)
+    models = load_models(process, job.input("model"), job.device)
+    arrays: dict[str, np.ndarray] = {}
+    measured: dict[str, dict[str, float]] = {}
+    for number, nfe in enumerate(job.config["nfe"]):
+        sampler = build_sampler(job.config, models, nfe)
+        sampler.sample(min(8, job.config["count"]), job.generator(nfe, 0))  # first calls pay for set-up, not for NFE
+        arrays[f"nfe_{nfe}"], measured[str(nfe)] = _timed(job, sampler, nfe)
+        job.progress(Progress(number + 1, len(job.config["nfe"]), float("nan"), float("nan"), float("nan")))
+    write_with(job.folder / "samples.npz", lambda stream: np.savez_compressed(stream, **arrays))  # type: ignore[arg-type]
+    record = {"nfe": measured, "device": job.device, "threads": torch.get_num_threads()}
+    write_json(job.folder / "sampling.json", record)
+
+
+def _timed(job: Job, sampler: Sampler, nfe: int) -> tuple[np.ndarray, dict[str, float]]:
+    count = job.config["count"]
+    blocks = []
+    models = {step.kernel.model for step in sampler.steps}
+    began = time.perf_counter()
+    with EvaluationCounter(*models) as counter:
+        for number, begin in enumerate(range(0, count, BATCH)):
+            blocks.append(sampler.sample(min(BATCH, count - begin), job.generator(nfe, 1, number)).cpu().numpy())
+    seconds = time.perf_counter() - began
+    samples = np.concatenate(blocks).astype(np.uint8 if sampler.process.states <= 256 else np.int64)
+    counted = counter.per_sample(count)
+    return samples, {
+        "nfe_counted": int(counted) if counted == int(counted) else counted,
+        "seconds_per_sample": seconds / count,
+        "batch": min(BATCH, count),
+    }
