@@ -182,18 +182,31 @@ def table(
     partial: Annotated[
         bool, typer.Option("--partial", help="With what is there: absent cells are –, n says how many.")
     ] = False,
+    experiment: Annotated[
+        str | None, typer.Option(help="Only this experiment, one of those the spec's matrix makes.")
+    ] = None,
     out: Out = _RESULTS,
 ) -> None:
-    """Write the tables of a spec from its scores (results/tables/NAME.*).
+    """Write the tables and figures of a spec from its scores (results/tables/NAME.*, results/figures/NAME-*).
 
     Example: [cyan]cdmrun table specs/text-absorbing.yaml --partial[/cyan]
     """
+    from dataclasses import replace
+
     from cdmrun.spec.plan import build_plan
 
     built = build_plan([spec])
+    if experiment is not None:
+        chosen = tuple(e for e in built.experiments if e.name == experiment)
+        if not chosen:
+            names = ", ".join(e.name for e in built.experiments)
+            raise UserError(f"{spec} makes no experiment {experiment!r}", f"choose one of: {names}")
+        built = replace(built, experiments=chosen)
     from cdmrun.report.build import write_tables
+    from cdmrun.stages.provenance import fingerprint
 
-    write_tables(built, out, partial)
+    for path in write_tables(built, out, partial, fingerprint):
+        typer.echo(path)
 
 
 @app.command(rich_help_panel=_ASK)
@@ -206,8 +219,9 @@ def report(specs: Specs = None, out: Out = _RESULTS) -> None:
 
     built = build_plan(chosen_specs(specs))
     from cdmrun.report.build import write_report
+    from cdmrun.stages.provenance import fingerprint
 
-    write_report(built, out)
+    typer.echo(write_report(built, out, fingerprint=fingerprint))
 
 
 @app.command(rich_help_panel=_ASK)

@@ -11,6 +11,8 @@
 | students.*.model | layers 2, width 64, heads 2 when init is random; absent otherwise |
 | students.*.start | twice the largest nfe (progressive) |
 | baselines.tau_leaping.final | denoise for absorbing, else none |
+| baselines.tau_leaping.hold | rate for absorbing, else ratio |
+| baselines.tau_leaping.jumps | poisson for ordinal data, else any_jump |
 | evaluation.metrics | by data: enumerable, text, digits |
 | report.tables, figures | all metrics by method and family; the first metric against nfe and against seconds |
 """
@@ -21,6 +23,7 @@ from typing import Any
 
 ENUMERABLE = ("table", "potts_ring")
 TEXT = ("kjv", "text")
+ORDINAL = ("digits",)
 ROLLOUT = {"substeps": 64, "draws": 4096}
 STUDENT_MODEL = {"layers": 2, "width": 64, "heads": 2, "conv": 3, "mlp": 4}
 ALPHA_MIN = 1e-5
@@ -45,7 +48,11 @@ def fill_dependent(spec: dict[str, Any]) -> None:
         _student(student, teacher)
     leaping = spec.get("baselines", {}).get("tau_leaping")
     if leaping is not None and process is not None:
-        leaping.setdefault("final", "denoise" if process["kind"] == "absorbing" else "none")
+        absorbing = process["kind"] == "absorbing"
+        leaping.setdefault("final", "denoise" if absorbing else "none")
+        leaping.setdefault("hold", "rate" if absorbing else "ratio")
+        ordinal = spec.get("data", {}).get("kind") in ORDINAL and not absorbing
+        leaping.setdefault("jumps", "poisson" if ordinal else "any_jump")
     if "evaluation" in spec and "data" in spec:
         spec["evaluation"].setdefault("metrics", metrics_for(spec["data"]["kind"]))
     if "report" in spec and "metrics" in spec.get("evaluation", {}):

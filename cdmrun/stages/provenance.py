@@ -11,9 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import cdmrun
 
-PACKAGE = Path(cdmrun.__file__).parent
+PACKAGE = Path(__file__).parents[1]
 
 #: The source folders or files that decide what each stage computes.
 SOURCES: dict[str, tuple[str, ...]] = {

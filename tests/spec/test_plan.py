@@ -67,7 +67,8 @@ def test_configs_and_slugs(write: Write) -> None:
     assert first["samples"].config == {
         "sampler": "tau_leaping",
         "nfe": [1, 2, 4],
-        "hold": "ratio",
+        "hold": "rate",
+        "jumps": "any_jump",
         "grid": "uniform",
         "final": "denoise",
         "count": 200,

@@ -1,0 +1,125 @@
+# The pipeline at a glance:
+#
+#   data ──► judge ──────────────────────────────────────────┐
+#     └────► teacher ──► draws ──► student ──► samples ──► scores ──► tables, figures ──► report
+#
+# Specs say what there is to make. Each run of the plan is one product, results/<kind>/<slug>-<id>/, complete once its
+# manifest.json is there; every rule is one `cdmrun STAGE` call that can be replayed by hand. Edges between products
+# are ancient(): an id says everything about a product, so nothing but a new id makes anything anew.
+#
+#   snakemake --cores all                                         every specs/*.yaml
+#   snakemake --cores all --config specs=a.yaml,b.yaml out=DIR    these, under DIR
+
+from cdmrun.workflow import PRIORITY, Workflow
+
+flow = Workflow(config)
+OUT = flow.out
+RUN = f"--out '{OUT}' --threads {{threads}} --device $([ {{resources.gpu}} -gt 0 ] && echo auto || echo cpu) 2>&1 | tee {{log}}"
+
+
+wildcard_constraints:
+    run=r"[A-Za-z0-9_.]+(-[A-Za-z0-9_.]+)*",
+    experiment=r"[A-Za-z0-9_.-]+",
+
+
+rule all:
+    input:
+        flow.tables,
+        f"{OUT}/report.html",
+
+
+rule fetch:
+    output: f"{OUT}/data/{{run}}/manifest.json"
+    log: f"{OUT}/logs/data/{{run}}.log"
+    benchmark: f"{OUT}/benchmarks/data/{{run}}.tsv"
+    threads: 1
+    resources: gpu=0
+    priority: PRIORITY["data"]
+    shell: f"cdmrun fetch data/{{wildcards.run}} {RUN}"
+
+
+rule judge:
+    input: lambda w: ancient(flow.inputs("judges", w.run))
+    output: f"{OUT}/judges/{{run}}/manifest.json"
+    log: f"{OUT}/logs/judges/{{run}}.log"
+    benchmark: f"{OUT}/benchmarks/judges/{{run}}.tsv"
+    threads: 1
+    resources: gpu=0
+    shell: f"cdmrun judge judges/{{wildcards.run}} {RUN}"
+
+
+rule teacher:
+    input: lambda w: ancient(flow.inputs("teachers", w.run))
+    output: f"{OUT}/teachers/{{run}}/manifest.json"
+    log: f"{OUT}/logs/teachers/{{run}}.log"
+    benchmark: f"{OUT}/benchmarks/teachers/{{run}}.tsv"
+    threads: 1
+    resources: gpu=1
+    priority: PRIORITY["teachers"]
+    shell: f"cdmrun train teachers/{{wildcards.run}} {RUN}"
+
+
+rule draws:
+    input: lambda w: ancient(flow.inputs("draws", w.run))
+    output: f"{OUT}/draws/{{run}}/manifest.json"
+    log: f"{OUT}/logs/draws/{{run}}.log"
+    benchmark: f"{OUT}/benchmarks/draws/{{run}}.tsv"
+    threads: 1
+    resources: gpu=1
+    priority: PRIORITY["draws"]
+    shell: f"cdmrun draw draws/{{wildcards.run}} {RUN}"
+
+
+rule student:
+    input: lambda w: ancient(flow.inputs("students", w.run))
+    output: f"{OUT}/students/{{run}}/manifest.json"
+    log: f"{OUT}/logs/students/{{run}}.log"
+    benchmark: f"{OUT}/benchmarks/students/{{run}}.tsv"
+    threads: 1
+    resources: gpu=1
+    priority: PRIORITY["students"]
+    shell: f"cdmrun distill students/{{wildcards.run}} {RUN}"
+
+
+rule samples:
+    input: lambda w: ancient(flow.inputs("samples", w.run))
+    output: f"{OUT}/samples/{{run}}/manifest.json"
+    log: f"{OUT}/logs/samples/{{run}}.log"
+    benchmark: f"{OUT}/benchmarks/samples/{{run}}.tsv"
+    threads: 1
+    resources: gpu=1
+    priority: PRIORITY["samples"]
+    shell: f"cdmrun sample samples/{{wildcards.run}} {RUN}"
+
+
+rule scores:
+    input: lambda w: ancient(flow.inputs("scores", w.run))
+    output: f"{OUT}/scores/{{run}}/manifest.json"
+    log: f"{OUT}/logs/scores/{{run}}.log"
+    benchmark: f"{OUT}/benchmarks/scores/{{run}}.tsv"
+    threads: 1
+    resources: gpu=1
+    shell: f"cdmrun evaluate scores/{{wildcards.run}} {RUN}"
+
+
+rule table:
+    input: lambda w: flow.scores(w.experiment)
+    output: multiext(f"{OUT}/tables/{{experiment}}", ".scores.csv", ".summary.csv", ".md", ".tex")
+    params:
+        spec=lambda w: flow.spec_of(w.experiment),
+        shown=lambda w: flow.shown(w.experiment),
+    log: f"{OUT}/logs/tables/{{experiment}}.log"
+    benchmark: f"{OUT}/benchmarks/tables/{{experiment}}.tsv"
+    threads: 1
+    resources: gpu=0
+    shell: f"cdmrun table {{params.spec:q}} --experiment {{wildcards.experiment}} --out '{OUT}' 2>&1 | tee {{log}}"
+
+
+rule report:
+    input: flow.tables
+    output: f"{OUT}/report.html"
+    log: f"{OUT}/logs/report.log"
+    benchmark: f"{OUT}/benchmarks/report.tsv"
+    threads: 1
+    resources: gpu=0
+    shell: f"cdmrun report {flow.specs} --out '{OUT}' 2>&1 | tee {{log}}"
