@@ -33,22 +33,20 @@ class ShortConvolution(nn.Module):
 
 
 class Rotary(nn.Module):
-    """Rotary position embedding of queries and keys, tables built once for the longest sequence."""
+    """Rotary position embedding: neighbouring channels are one complex number, turned by its position."""
 
-    cos: Tensor
-    sin: Tensor
+    turn: Tensor
 
     def __init__(self, head_width: int, length: int) -> None:
         super().__init__()
         frequency = 10_000.0 ** (-torch.arange(0, head_width, 2) / head_width)
         angle = torch.outer(torch.arange(length), frequency)
-        self.register_buffer("cos", angle.cos(), persistent=False)
-        self.register_buffer("sin", angle.sin(), persistent=False)
+        self.register_buffer("turn", torch.polar(torch.ones_like(angle), angle)[:, None, None], persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """Rotate [B, heads, L, head width]."""
-        first, second = x.chunk(2, -1)
-        return torch.cat([first * self.cos - second * self.sin, second * self.cos + first * self.sin], -1)
+        """Rotate [B, L, any, heads, head width]."""
+        turned = torch.view_as_complex(x.float().unflatten(-1, (-1, 2))) * self.turn
+        return torch.view_as_real(turned).flatten(-2).to(x.dtype)
 
 
 class Block(nn.Module):
@@ -57,7 +55,7 @@ class Block(nn.Module):
     def __init__(self, width: int, heads: int, length: int, taps: int, expansion: int) -> None:
         super().__init__()
         self.heads = heads
-        self.norms = nn.ModuleList([nn.RMSNorm(width) for _ in range(2)])
+        self.norms = nn.ModuleList([nn.LayerNorm(width) for _ in range(2)])
         self.convolution = ShortConvolution(width, taps)
         self.query_key_value = nn.Linear(width, 3 * width, bias=False)
         self.rotary = Rotary(width // heads, length)
@@ -71,10 +69,11 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         batch, length, width = x.shape
         mixed = self.convolution(self.norms[0](x))
-        qkv = self.query_key_value(mixed).view(batch, length, 3, self.heads, -1).permute(2, 0, 3, 1, 4)
-        heads = functional.scaled_dot_product_attention(self.rotary(qkv[0]), self.rotary(qkv[1]), qkv[2])
+        qkv = self.query_key_value(mixed).view(batch, length, 3, self.heads, -1)
+        query, key = self.rotary(qkv[:, :, :2]).transpose(1, 3).unbind(2)
+        heads = functional.scaled_dot_product_attention(query, key, qkv[:, :, 2].transpose(1, 2))
         x = x + self.attended(heads.transpose(1, 2).reshape(batch, length, width))
-        return x + self.down(functional.gelu(self.up(self.norms[1](x)), approximate="tanh"))
+        return x + self.down(functional.relu(self.up(self.norms[1](x))).square())
 
 
 class Trunk(nn.Module):
@@ -108,7 +107,7 @@ class Trunk(nn.Module):
         self.time = nn.Sequential(nn.Linear(32, width), nn.SiLU(), nn.Linear(width, width)) if timed else None
         self.position = nn.Parameter(torch.randn(length, width) * 0.02)
         self.blocks = nn.ModuleList([Block(width, heads, length, conv, mlp) for _ in range(layers)])
-        self.norm = nn.RMSNorm(width)
+        self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, t: Tensor, s: Tensor, spoken: Tensor) -> Tensor:
         """Features [B, L, D] of states int64 [B, L] at times t, s [B], with the spoken positions marked."""
