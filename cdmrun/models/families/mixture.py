@@ -28,6 +28,13 @@ class Mixture(JointDistribution):
         each = self.log_probs.gather(-1, index.expand(-1, -1, self.log_probs.shape[2], 1)).squeeze(-1)
         return self._combine(each)
 
+    def log_probabilities(self, sequences: Tensor) -> Tensor:
+        total = self.log_weights.unsqueeze(-1)  # [B, M, N], one position at a time
+        for i in range(sequences.shape[1]):
+            each = self.log_probs[:, i][:, :, sequences[:, i].clamp_max(self.log_probs.shape[-1] - 1)]
+            total = total + torch.where(self.spoken[:, i, None, None], each, 0.0)
+        return total.double().logsumexp(1)
+
     def sample(self, generator: torch.Generator) -> Tensor:
         component = draw_categorical(self.log_weights.double().exp(), generator)
         rows = torch.arange(component.shape[0], device=component.device)
