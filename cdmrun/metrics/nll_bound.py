@@ -55,9 +55,7 @@ def nll_bound(sampler: Sampler, held_out: Tensor, generator: torch.Generator, dr
     """
     values = torch.cat([_batch_bound(sampler, x_0, generator, draws) for x_0 in held_out.split(BATCH)])
     bits = values / (held_out.shape[1] * math.log(2.0))
-    exact = (
-        sampler.nfe == 1 and isinstance(sampler.process, Absorbing) and _starts_in_one_state(sampler.process)
-    )
+    exact = sampler.nfe == 1 and isinstance(sampler.process, Absorbing) and _starts_in_one_state(sampler.process)
     return Bound(float(bits.mean()), float(bits.std() / math.sqrt(len(bits))), exact)
 
 

@@ -23,7 +23,12 @@ def caption(experiment: Experiment, summary: pd.DataFrame, metrics: Sequence[str
         f"Seeds: {_listed(experiment.spec.get('seeds', []))}; the column “seeds” says how many stand behind a row."
         f"{_shared_teacher(experiment)}",
     ]
-    parts.extend(exactness(summary, metric) for metric in metrics)
+    sentences = [exactness(summary, metric) for metric in metrics]
+    if experiment.spec.get("teacher", {}).get("kind") == "enumerated":  # expectations over whole laws, nothing drawn
+        sentences = [
+            sentence.replace(_KINDS["bound"], "an upper bound on nll, computed exactly") for sentence in sentences
+        ]
+    parts.extend(sentences)
     evaluation = experiment.spec.get("evaluation", {})
     if "samples" in evaluation:
         parts.append(f"Sample metrics use {evaluation['samples']} samples a seed.")

@@ -63,9 +63,7 @@ def load_models(process: ForwardProcess, folder: Path, device: str) -> dict[int 
     }
 
 
-def build_sampler(
-    config: Mapping[str, Any], models: Mapping[int | None, ConditionalModel], nfe: int
-) -> Sampler:
+def build_sampler(config: Mapping[str, Any], models: Mapping[int | None, ConditionalModel], nfe: int) -> Sampler:
     """The sampler of a ``samples`` run for one number of network calls."""
     model = models[None] if None in models else models[nfe]
     grid = config.get("grid", "uniform")

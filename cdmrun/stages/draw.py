@@ -35,6 +35,6 @@ def run(job: Job) -> None:
         blocks.append(np.load(path, allow_pickle=False))
         done = begin + count
         rate = done / (time.monotonic() - began)
-        job.progress(Progress(done, total, float("nan"), rate, (total - done) / rate))
+        job.progress(Progress(done, total, None, rate, (total - done) / rate))
     sequences = np.concatenate(blocks)
     write_with(job.folder / "draws.npz", lambda stream: np.savez_compressed(stream, sequences=sequences))

@@ -52,14 +52,12 @@ def run(job: Job) -> None:
         )
         cost = {key: measured[str(nfe)][key] for key in ("nfe_counted", "seconds_per_sample")}
         scores += [{"nfe": nfe, **row, **cost} for row in rows]
-        job.progress(Progress(number + 1, len(sampling["nfe"]), float("nan"), float("nan"), float("nan")))
+        job.progress(Progress(number + 1, len(sampling["nfe"])))
     count = int(sampling["count"])
     write_json(job.folder / "scores.json", {"scores": scores, "reference": _references(job, dataset, judge, count)})
 
 
-def _model_scores(
-    job: Job, dataset: Dataset, process: ForwardProcess, sampler: Sampler, nfe: int
-) -> list[Score]:
+def _model_scores(job: Job, dataset: Dataset, process: ForwardProcess, sampler: Sampler, nfe: int) -> list[Score]:
     """Scores that read the sampler's kernels, not its samples."""
     wanted = job.config["metrics"]
     if dataset.table is not None:
@@ -72,9 +70,7 @@ def _model_scores(
     return [_score("nll_bound", bound.bits_per_token, "exact" if bound.exact else "bound", bound.stderr)]
 
 
-def _exact_scores(
-    wanted: list[str], dataset: Dataset, process: ForwardProcess, sampler: Sampler
-) -> list[Score]:
+def _exact_scores(wanted: list[str], dataset: Dataset, process: ForwardProcess, sampler: Sampler) -> list[Score]:
     table = torch.from_numpy(dataset.table)
     p_0 = table.reshape(-1).double()
     scores = []
@@ -93,9 +89,7 @@ def _exact_scores(
     return scores
 
 
-def _sample_scores(
-    job: Job, dataset: Dataset, samples: np.ndarray, judge: NgramJudge | None
-) -> list[Score]:
+def _sample_scores(job: Job, dataset: Dataset, samples: np.ndarray, judge: NgramJudge | None) -> list[Score]:
     """Scores that read the samples; none where masks are left over."""
     if samples.max() >= dataset.vocabulary:
         return []

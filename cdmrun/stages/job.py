@@ -8,7 +8,7 @@ import sys
 import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -84,24 +84,13 @@ class Job:
 
     def progress(self, progress: Progress) -> None:
         """Show where a long job stands: one line in its log, and a file that `cdmrun status` reads."""
-        write_json(
-            self.work / "progress.json",
-            {
-                "stage": self.run.stage,
-                "step": progress.step,
-                "steps": progress.steps,
-                "loss": progress.loss,
-                "rate": progress.rate,
-                "seconds_left": progress.seconds_left,
-                "updated": time.time(),
-            },
-        )
-        print(
-            f"{self.run.key}: step {progress.step}/{progress.steps}  loss {progress.loss:.4f}  "
-            f"{progress.rate:.1f} steps/s  {progress.seconds_left:.0f} s left",
-            file=sys.stderr,
-            flush=True,
-        )
+        write_json(self.work / "progress.json", {"stage": self.run.stage, **asdict(progress), "updated": time.time()})
+        parts = [f"{self.run.key}: {progress.step}/{progress.steps}"]
+        if progress.loss is not None:
+            parts.append(f"loss {progress.loss:.4f}")
+        if progress.rate is not None and progress.seconds_left is not None:
+            parts.append(f"{progress.rate:.1f}/s  {progress.seconds_left:.0f} s left")
+        print("  ".join(parts), file=sys.stderr, flush=True)
 
 
 def open_job(stage: str, key: str, out: Path, device: str) -> Job:

@@ -22,6 +22,6 @@ def run(job: Job) -> None:
             "kind": job.config["kind"],
             "order": job.config["order"],
             "held_out_bits_per_token": float(np.mean(held_out)),
-            "sequences": int(len(dataset.splits["judge"])),
+            "sequences": len(dataset.splits["judge"]),
         },
     )

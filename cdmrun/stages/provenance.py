@@ -11,7 +11,6 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-
 PACKAGE = Path(__file__).parents[1]
 
 #: The source folders or files that decide what each stage computes.

@@ -30,7 +30,7 @@ def run(job: Job) -> None:
         sampler = build_sampler(job.config, models, nfe)
         sampler.sample(min(8, job.config["count"]), job.generator(nfe, 0))  # first calls pay for set-up, not for NFE
         arrays[f"nfe_{nfe}"], measured[str(nfe)] = _timed(job, sampler, nfe)
-        job.progress(Progress(number + 1, len(job.config["nfe"]), float("nan"), float("nan"), float("nan")))
+        job.progress(Progress(number + 1, len(job.config["nfe"])))
     write_with(job.folder / "samples.npz", lambda stream: np.savez_compressed(stream, **arrays))  # type: ignore[arg-type]
     record = {"nfe": measured, "device": job.device, "threads": torch.get_num_threads()}
     write_json(job.folder / "sampling.json", record)

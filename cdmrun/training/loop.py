@@ -29,13 +29,13 @@ class Interrupted(Exception):
 
 @dataclass(frozen=True)
 class Progress:
-    """Where a training stands, for whoever watches."""
+    """Where a long job stands, for whoever watches."""
 
     step: int
     steps: int
-    loss: float
-    rate: float  # steps a second
-    seconds_left: float
+    loss: float | None = None  # nats a token
+    rate: float | None = None  # steps a second
+    seconds_left: float | None = None
 
 
 @dataclass
