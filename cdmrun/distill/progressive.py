@@ -66,11 +66,11 @@ class ComposedMatching:
         x_t = self.student.process.noise(x_0, 0.0, at.t, generator)
         if isinstance(self.student.process, Absorbing):
             target, spoken = self._masked_target(x_t, at, generator)
-            predicted = self.student(x_t, at.t).log_probs.double()  # type: ignore[attr-defined]
+            predicted = self.student(x_t, at.t).log_probs.double()
             each = torch.where(spoken, self._divergence(target, predicted), 0.0)
         else:
             target = self._step_target(x_t, at, generator)
-            law = self.student(x_t, at.t).log_probs.exp()  # type: ignore[attr-defined]
+            law = self.student(x_t, at.t).log_probs.exp()
             predicted = self.student.process.reverse_kernel(law, x_t, at.s, at.t).clamp_min(TINY).log()
             each = self._divergence(target, predicted) * at.n.unsqueeze(-1)
         return each.sum(-1).mean() / x_0.shape[1]

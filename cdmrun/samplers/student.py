@@ -36,9 +36,8 @@ class CleanStudent(TransitionKernel):
 
     def rows(self, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
         sequences = enumerate_states(self.process.vocabulary, x_t.shape[1])
-        law = (
-            self.model(x_t, t).log_probabilities(sequences).exp()
-        )  # unspoken positions repeat; the bridge keeps one of them
+        # positions that are known repeat over all tokens here; the bridge keeps the one of them that is x_t's
+        law = self.model(x_t, t).log_probabilities(sequences).exp()
         bridges = self.process.evidence(x_t, s, t).unsqueeze(2) * self._earlier(s, x_t)
         normaliser = self.process.evidence(x_t, 0.0, t)[..., : self.process.vocabulary, None]
         bridges = torch.where(normaliser > 0, bridges / normaliser.clamp_min(TINY), 0.0)  # [B, L, V, C]

@@ -79,16 +79,15 @@ def _new_student(
     job: Job, dataset: Dataset, teacher: ConditionalModel, family: dict[str, Any], matches: str
 ) -> NetworkModel:
     """A student, started from the teacher's weights where the spec says so and there are any."""
-    from_teacher = isinstance(teacher, NetworkModel) and job.config["init"] == "teacher"
-    if isinstance(teacher, NetworkModel):
-        prediction = teacher.shape.prediction
-    else:
-        prediction = "leave_one_out"  # exact for every process, see method.md, section 8
-    trunk = teacher.shape.trunk if from_teacher else job.config["model"]  # type: ignore[union-attr]
-    student = NetworkModel(teacher.process, network_shape(dataset, trunk, family, matches, prediction))
-    if from_teacher:
-        assert isinstance(teacher, NetworkModel)
+    # leave-one-out is what the exact reverse kernel needs of a network under any process (method.md, section 8)
+    prediction = teacher.shape.prediction if isinstance(teacher, NetworkModel) else "leave_one_out"
+    if isinstance(teacher, NetworkModel) and job.config["init"] == "teacher":
+        shape = network_shape(dataset, teacher.shape.trunk, family, matches, prediction)
+        student = NetworkModel(teacher.process, shape)
         student.start_from(teacher)
+    else:
+        shape = network_shape(dataset, job.config["model"], family, matches, prediction)
+        student = NetworkModel(teacher.process, shape)
     return student.to(job.device)
 
 

@@ -10,7 +10,7 @@ import torch
 
 from cdmrun.errors import UserError
 from cdmrun.stages.job import exclusive, finish, open_job
-from cdmrun.training import Interrupted
+from cdmrun.training import InterruptedTraining
 
 
 def run_stage(stage: str, key: str, out: Path, device: str = "auto", threads: int | None = None) -> None:
@@ -40,6 +40,6 @@ def run_stage(stage: str, key: str, out: Path, device: str = "auto", threads: in
         began = time.monotonic()
         try:
             importlib.import_module(f"cdmrun.stages.{stage}").run(job)
-        except Interrupted as stop:
+        except InterruptedTraining as stop:
             raise UserError(f"{key}: {stop}", "run the workflow again; it goes on from the checkpoint") from stop
         finish(job, time.monotonic() - began)

@@ -23,7 +23,7 @@ from cdmrun.training.settings import TrainSettings
 Objective = Callable[[torch.Generator], Tensor]
 
 
-class Interrupted(Exception):
+class InterruptedTraining(Exception):  # noqa: N818  (not an error)
     """The process was asked to stop; the checkpoint is written."""
 
 
@@ -75,7 +75,7 @@ def train(
     ------
     UserError
         If the loss is not finite, or the checkpoint cannot be used.
-    Interrupted
+    InterruptedTraining
         On SIGTERM, once the checkpoint is written.
     """
     state = _State(model, settings)
@@ -102,7 +102,7 @@ def train(
                 save_checkpoint(checkpoint, state.snapshot(identity))
                 last_saved = now
             if stopping():
-                raise Interrupted(f"stopped at step {state.step} of {settings.steps}")
+                raise InterruptedTraining(f"stopped at step {state.step} of {settings.steps}")
     state.keep_average()
     model.eval()
     return TrainResult(state.history)
@@ -195,5 +195,5 @@ def _stop_requested() -> Iterator[Callable[[], bool]]:
     try:
         yield lambda: bool(received)
     finally:
-        for number, handler in previous.items():
-            signal.signal(number, handler)
+        for kept, handler in previous.items():
+            signal.signal(kept, handler)

@@ -24,7 +24,7 @@ HEADS: Mapping[str, type[Head]] = {
 
 def make_head(kind: str, vocabulary: int, length: int, width: int, **options: Any) -> Head:
     """Build the head of a family by its spec name; ``options`` are the family's own (states, components, …)."""
-    return HEADS[kind](vocabulary, length, width, **options)  # type: ignore[call-arg]
+    return HEADS[kind](vocabulary, length, width, **options)
 
 
 __all__ = [
