@@ -32,14 +32,15 @@ def check_generator(generator: Tensor) -> None:
             "only diagonal entries may be negative",
         )
     sums = generator.sum(1)
-    if (sums.abs() > TOLERANCE * generator.abs().sum(1).clamp_min(1.0)).any():
-        row = int(sums.abs().argmax())
+    unbalanced = sums.abs() > TOLERANCE * generator.abs().sum(1).clamp_min(1.0)
+    if unbalanced.any():
+        row = int(unbalanced.nonzero()[0])
         raise UserError(
             f"row {row} of the generator sums to {float(sums[row]):.6g}, not to zero",
             "set each diagonal entry to minus the sum of the rest of its row",
         )
     singular = torch.linalg.svdvals(generator)
-    if singular[-2] < 1e-10 * singular[0]:
+    if singular[-2] <= 1e-10 * singular[0]:
         raise UserError(
             "the generator is reducible: it has more than one stationary law, so sampling has no place to start",
             "connect its classes of states by positive rates",
