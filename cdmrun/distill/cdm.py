@@ -71,6 +71,7 @@ class ExactMatching:
     def __call__(self, generator: torch.Generator) -> Tensor:
         process = self.student.process
         x_0 = self.source(self.batch, generator)
+        self.clean = self.clean.to(x_0.device)
         at = self.steps.draw(self.batch, generator)
         x_t = process.noise(x_0, 0.0, at.t, generator)
         by_step = self.student.matches == "step"

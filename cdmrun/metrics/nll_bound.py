@@ -16,7 +16,7 @@ from torch import Tensor
 
 from cdmrun.processes import Absorbing, ForwardProcess
 from cdmrun.processes.base import TINY, safe_divide
-from cdmrun.samplers import FactorizedKernel, Sampler, Step
+from cdmrun.samplers import FactorizedKernel, Sampler, TransitionKernel
 
 #: Steps of the sampler that are evaluated for each held-out sequence (all of them, if there are no more than this).
 STEPS_A_SEQUENCE = 4
@@ -66,17 +66,32 @@ def _starts_in_one_state(process: ForwardProcess) -> bool:
 def _batch_bound(sampler: Sampler, x_0: Tensor, generator: torch.Generator, draws: int) -> Tensor:
     """Nats a sequence, float64 [B]."""
     total = _prior_divergence(sampler.process, x_0)
-    chosen, weight = _chosen_steps(sampler.nfe, generator)
-    for index in chosen:
-        total = total + weight * _step_cost(sampler.steps[index], x_0, generator, draws)
+    chosen, weight = _chosen_steps(sampler.nfe, len(x_0), generator)
+    for step in chosen:  # one step a sequence at a time
+        for kernel in dict.fromkeys(step.kernel for step in sampler.steps):
+            own = torch.tensor([s.kernel is kernel for s in sampler.steps], device=x_0.device)[step]
+            if bool(own.any()):
+                t, s = _times(sampler, step[own])
+                total[own] += weight * _step_cost(kernel, x_0[own], t, s, generator, draws)
     return total
 
 
-def _chosen_steps(nfe: int, generator: torch.Generator) -> tuple[list[int], float]:
-    """A systematic sample of steps and the weight that makes its sum unbiased."""
+def _chosen_steps(nfe: int, batch: int, generator: torch.Generator) -> tuple[list[Tensor], float]:
+    """For each sequence a systematic sample of steps, and the weight that makes its sum unbiased.
+
+    The offsets of the sequences are themselves stratified over the batch, so that all steps are visited evenly.
+    """
     count = min(nfe, STEPS_A_SEQUENCE)
-    offset = float(torch.rand(1, dtype=torch.float64, generator=generator, device=generator.device))
-    return [int((offset + j) * nfe / count) for j in range(count)], nfe / count
+    uniform = torch.rand(batch, dtype=torch.float64, generator=generator, device=generator.device)
+    slices = torch.randperm(batch, generator=generator, device=generator.device)
+    offset = (slices + uniform) / batch
+    return [((offset + j) * nfe / count).long().clamp_max(nfe - 1) for j in range(count)], nfe / count
+
+
+def _times(sampler: Sampler, step: Tensor) -> tuple[Tensor, Tensor]:
+    """(t, s) of the given steps, float64 [B]."""
+    grid = torch.tensor([(s.t, s.s) for s in sampler.steps], dtype=torch.float64, device=step.device)
+    return grid[step, 0], grid[step, 1]
 
 
 def _prior_divergence(process: ForwardProcess, x_0: Tensor) -> Tensor:
@@ -86,16 +101,17 @@ def _prior_divergence(process: ForwardProcess, x_0: Tensor) -> Tensor:
     return (torch.xlogy(rows, rows) - torch.xlogy(rows, prior)).sum((-1, -2))
 
 
-def _step_cost(step: Step, x_0: Tensor, generator: torch.Generator, draws: int) -> Tensor:
+def _step_cost(
+    kernel: TransitionKernel, x_0: Tensor, t: Tensor, s: Tensor, generator: torch.Generator, draws: int
+) -> Tensor:
     """E KL(q(x_s | x_0, x_t) ‖ p̂(x_s | x_t)) at one x_t (and one x_s, unless the kernel is factorised), [B]."""
-    process = step.kernel.process
-    t, s = step.times(len(x_0), x_0.device)
+    process = kernel.process
     x_s = process.noise(x_0, 0.0, s, generator)
     x_t = process.noise(x_s, s, t, generator)
-    if isinstance(step.kernel, FactorizedKernel):
-        return _factorized_cost(step.kernel, x_0, x_t, t, s)
+    if isinstance(kernel, FactorizedKernel):
+        return _factorized_cost(kernel, x_0, x_t, t, s)
     log_bridge = process.log_bridge(x_s, x_t, s, t).gather(-1, x_0.unsqueeze(-1)).squeeze(-1).sum(-1)
-    return log_bridge - step.kernel.log_prob(x_s, x_t, t, s, generator, draws)
+    return log_bridge - kernel.log_prob(x_s, x_t, t, s, generator, draws)
 
 
 def _factorized_cost(kernel: FactorizedKernel, x_0: Tensor, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:

@@ -40,7 +40,8 @@ def run(job: Job) -> None:
     dataset = Dataset.read(job.input("data"))
     process = build_process(job.input_config("teacher")["forward_process"], dataset.vocabulary)
     sampling = job.input_config("samples")
-    models = load_models(process, job.input("model"), job.device)
+    # whole laws are written out in main memory, in float64
+    models = load_models(process, job.input("model"), job.device if dataset.table is None else "cpu")
     samples = read_arrays(job.input("samples") / "samples.npz")
     measured = read_json(job.input("samples") / "sampling.json")["nfe"]
     judge = NgramJudge.load(job.input("judge") / "judge.npz") if "judge" in job.run.inputs else None

@@ -34,7 +34,7 @@ def table_source(table: np.ndarray) -> Source:
     sequences = enumerate_states(table.shape[0], table.ndim)
 
     def draw(count: int, generator: torch.Generator) -> Tensor:
-        index = draw_categorical(law.expand(count, -1), generator)
-        return sequences[index]
+        device = generator.device
+        return sequences.to(device)[draw_categorical(law.to(device).expand(count, -1), generator)]
 
     return draw
