@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import re
 import shutil
 import sys
 import time
@@ -95,7 +96,14 @@ class Job:
 
 def open_job(stage: str, key: str, out: Path, device: str) -> Job:
     """Find a run's card and check that it belongs to this stage."""
-    run = read_card(card_path(out, key))
+    if not re.fullmatch(r"[a-z]+/[A-Za-z0-9_][A-Za-z0-9_.-]*", key):
+        raise UserError(f"{key!r} is not the key of a run", "keys read kind/slug-id; `cdmrun plan` lists them")
+    path = card_path(out, key)
+    if not path.exists():
+        raise UserError(f"no run {key} is planned in {out}", "`cdmrun plan` lists the keys; snakemake writes the cards")
+    run = read_card(path)
+    if run.key != key:
+        raise UserError(f"{path}: this card is of {run.key}", "delete it and run snakemake again")
     if run.stage != stage:
         raise UserError(f"{key} is made by `cdmrun {run.stage}`, not by `cdmrun {stage}`")
     if device == "auto":
