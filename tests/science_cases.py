@@ -113,7 +113,9 @@ def chi_square_p(counts: np.ndarray, law: np.ndarray) -> float:
     from scipy.stats import chi2
 
     assert counts[law <= 0].sum() == 0, "a category of probability zero occurred"
-    kept = law > 0
-    expected = law[kept] * counts.sum()
-    statistic = ((counts[kept] - expected) ** 2 / expected).sum()
-    return float(chi2.sf(statistic, max(int(kept.sum()) - 1, 1))) if kept.sum() > 1 else 1.0
+    expected = law * counts.sum()
+    rare = expected < 5  # pooled into one category
+    observed, expected = (np.append(x[~rare], x[rare].sum()) for x in (counts, expected))
+    kept = expected > 0
+    statistic = ((observed[kept] - expected[kept]) ** 2 / expected[kept]).sum()
+    return float(chi2.sf(statistic, kept.sum() - 1)) if kept.sum() > 1 else 1.0

@@ -149,7 +149,10 @@ class Reference:
         return result
 
     def variational_bound(self, prior: Array, grid: list[float], rows: list[Array]) -> float:
-        """E KL(x_1 | x_0 ‖ π) + Σ E [log q(x_s | x_0, x_t) − log p̂(x_s | x_t)], nats; ``rows[k]``: grid[k+1]→grid[k]."""
+        """E KL(x_1 | x_0 ‖ π) + Σ E [log q(x_s | x_0, x_t) − log p̂(x_s | x_t)], nats.
+
+        ``rows[k]`` is the kernel from grid[k+1] down to grid[k].
+        """
         total = 0.0
         last = self.kernel(0.0, 1.0)
         for x_0 in self.clean:

@@ -1,0 +1,338 @@
+"""The same checks on every family in `HEADS`: a new one gets its tests by being registered."""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from science_cases import chi_square_p, generator
+from torch import Tensor
+
+from cdmrun.models.families import HEADS, JointDistribution, make_head
+
+V, L, WIDTH, BATCH = 3, 3, 6, 4
+MASK = V
+OPTIONS: dict[str, dict[str, Any]] = {
+    "mixture": {"components": 3, "rank": 4},
+    "hmm": {"states": 3},
+    "autoregressive": {"window": 2, "hidden": 5},
+}
+SEQUENCES = list(itertools.product(range(V), repeat=L))
+
+#: x_t and what is spoken of: everything masked; a token known; a masked position left out; nothing spoken.
+FIXED = torch.tensor([[MASK, MASK, MASK], [MASK, 1, MASK], [MASK, MASK, 2], [0, MASK, MASK]])
+SPOKEN = torch.tensor([[True, True, True], [True, False, True], [True, False, False], [False, False, False]])
+
+
+def make_law(kind: str, dtype: torch.dtype = torch.float64, scale: float = 1.5) -> JointDistribution:
+    """A law with random parameters everywhere, for four rows with different spoken positions."""
+    with torch.random.fork_rng():
+        torch.manual_seed(5)
+        head = make_head(kind, V, L, WIDTH, **OPTIONS.get(kind, {})).to(dtype).requires_grad_(False)
+        for parameter in head.parameters():
+            torch.nn.init.normal_(parameter, std=0.7)
+        features = torch.randn(BATCH, L, WIDTH, dtype=dtype)
+        unary = scale * torch.randn(BATCH, L, V, dtype=dtype)
+    return head(features, unary, FIXED, SPOKEN)
+
+
+def spoken_sequences(row: int) -> list[tuple[int, ...]]:
+    """Every sequence that agrees with `FIXED` where nothing is spoken."""
+    choices = [range(V) if SPOKEN[row, i] else [int(FIXED[row, i])] for i in range(L)]
+    return list(itertools.product(*choices))
+
+
+def table(law: JointDistribution, row: int) -> dict[tuple[int, ...], float]:
+    """Probability of each possible sequence of a row, by `log_prob` alone."""
+    rows = spoken_sequences(row)
+    log_probs = law.select(torch.full((len(rows),), row)).log_prob(torch.tensor(rows))
+    return dict(zip(rows, log_probs.double().exp().tolist(), strict=True))
+
+
+#: Families whose marginals are intractable.
+NO_MARGINALS = {"autoregressive"}
+
+every_family = pytest.mark.parametrize("kind", sorted(HEADS))
+
+
+@every_family
+def test_probabilities_sum_to_one(kind: str) -> None:
+    law = make_law(kind)
+    for row in range(BATCH):
+        assert sum(table(law, row).values()) == pytest.approx(1.0, abs=1e-12)
+
+
+@every_family
+def test_all_sequences_at_once_agree_with_one_by_one(kind: str) -> None:
+    law = make_law(kind)
+    found = law.log_probabilities(torch.tensor(SEQUENCES))
+    assert found.shape == (BATCH, len(SEQUENCES))
+    assert found.dtype == torch.float64
+    for n, sequence in enumerate(SEQUENCES):
+        expected = law.log_prob(torch.tensor([sequence] * BATCH))
+        torch.testing.assert_close(found[:, n], expected.double(), atol=1e-12, rtol=0)
+
+
+@every_family
+def test_blocks_do_not_change_probabilities(kind: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    law = make_law(kind)
+    whole = law.log_probabilities(torch.tensor(SEQUENCES))
+    monkeypatch.setattr("cdmrun.models.families.base.PAIRS", 30)
+    torch.testing.assert_close(law.log_probabilities(torch.tensor(SEQUENCES)), whole, atol=1e-13, rtol=0)
+
+
+@every_family
+def test_what_is_not_spoken_of_does_not_count(kind: str) -> None:
+    law = make_law(kind)
+    x = torch.tensor([[1, 2, 0], [2, 1, 0], [0, MASK, 2], [0, MASK, MASK]])
+    other = torch.where(SPOKEN, x, (x + 1) % V)
+    torch.testing.assert_close(law.log_prob(x), law.log_prob(other))
+    assert float(law.log_prob(x)[3]) == pytest.approx(0.0, abs=1e-15)
+
+
+@every_family
+def test_samples_follow_the_law_and_leave_the_rest_alone(kind: str) -> None:
+    law, count = make_law(kind), 6000
+    for row in range(BATCH):
+        drawn = law.select(torch.full((count,), row)).sample(generator(10 + row))
+        unspoken = ~SPOKEN[row]
+        assert torch.equal(drawn[:, unspoken], FIXED[row, unspoken].expand(count, -1))
+        expected = table(law, row)
+        counts = dict.fromkeys(expected, 0)
+        for x in drawn.tolist():
+            counts[tuple(x)] += 1
+        assert chi_square_p(np.array(list(counts.values())), np.array(list(expected.values()))) > 1e-3
+
+
+@every_family
+def test_samples_depend_on_the_generator_alone(kind: str) -> None:
+    law = make_law(kind)
+    first = law.sample(generator(3))
+    torch.manual_seed(123)
+    assert torch.equal(first, law.sample(generator(3)))
+
+
+@every_family
+def test_marginals_match_enumeration(kind: str) -> None:
+    law = make_law(kind)
+    if kind in NO_MARGINALS:
+        with pytest.raises(NotImplementedError, match=type(law).__name__):
+            law.marginals()
+        return
+    marginals = law.marginals()
+    assert marginals.dtype == torch.float64
+    for row in range(BATCH):
+        for i in range(L):
+            if SPOKEN[row, i]:
+                expected = [sum(p for x, p in table(law, row).items() if x[i] == a) for a in range(V)]
+                np.testing.assert_allclose(marginals[row, i].numpy(), expected, atol=1e-12)
+            elif FIXED[row, i] < V:
+                assert marginals[row, i].tolist() == [float(a == FIXED[row, i]) for a in range(V)]
+
+
+def _weights() -> Tensor:
+    """Random log-weights [BATCH, L, V], one token all but forbidden."""
+    log_w = torch.randn(BATCH, L, V, dtype=torch.float64, generator=generator(8))
+    log_w[:, 0, 1] = -690.0
+    return log_w
+
+
+def _enumerated_expectation(law: JointDistribution, log_w: Tensor, row: int) -> float:
+    """log Σ_x q(x) Π_{i spoken} w_i(x^i)."""
+    total = 0.0
+    for x, p in table(law, row).items():
+        total += p * math.exp(sum(float(log_w[row, i, x[i]]) for i in range(L) if SPOKEN[row, i]))
+    return math.log(total)
+
+
+@every_family
+def test_log_expectation(kind: str) -> None:
+    """Exact families: equal to enumeration. Others: unbiased before the logarithm, a lower bound after it."""
+    law, log_w = make_law(kind), _weights()
+    expected = [_enumerated_expectation(law, log_w, row) for row in range(BATCH)]
+    if law.exact_expectation:
+        np.testing.assert_allclose(law.log_expectation(log_w).numpy(), expected, atol=1e-11)
+        return
+    count = 4000
+    for row in range(BATCH):
+        many = torch.full((count,), row)
+        estimates = law.select(many).log_expectation(log_w[many], generator(row)).double().numpy()
+        stderr = np.exp(estimates).std() / math.sqrt(count)
+        assert np.exp(estimates).mean() == pytest.approx(math.exp(expected[row]), abs=4 * stderr + 1e-12)
+        slack = 4 * estimates.std() / math.sqrt(count) + 1e-12
+        assert estimates.mean() <= expected[row] + slack
+        tighter = law.select(many).log_expectation(log_w[many], generator(row), draws=8).double().numpy()
+        assert estimates.mean() - slack <= tighter.mean() <= expected[row] + slack
+
+
+@every_family
+def test_log_expectation_of_point_weights_is_the_likelihood(kind: str) -> None:
+    law = make_law(kind)
+    x = torch.tensor([[1, 2, 0], [2, 1, 0], [0, 1, 2], [0, 1, 1]])
+    log_w = torch.full((BATCH, L, V), -690.0, dtype=torch.float64).scatter(-1, x.unsqueeze(-1), 0.0)
+    found = law.log_expectation(log_w, generator())
+    torch.testing.assert_close(found.double(), law.log_prob(x).double(), atol=1e-9, rtol=0)
+
+
+def test_an_estimated_expectation_asks_for_randomness() -> None:
+    with pytest.raises(ValueError, match="pass a generator"):
+        make_law("autoregressive").log_expectation(_weights())
+
+
+@every_family
+def test_select_repeats_and_reorders_rows(kind: str) -> None:
+    law = make_law(kind)
+    index = torch.tensor([3, 0, 0, 2])
+    x = torch.tensor(SEQUENCES[5:9])
+    picked = law.select(index)
+    for n, row in enumerate(index.tolist()):
+        alone = law.select(torch.tensor([row])).log_prob(x[n : n + 1])
+        torch.testing.assert_close(picked.log_prob(x)[n : n + 1], alone, atol=1e-13, rtol=0)
+
+
+@every_family
+@pytest.mark.parametrize("peak", [1.0, 50.0])
+def test_gradients_are_finite_even_where_unaries_are_extreme(kind: str, peak: float) -> None:
+    head = make_head(kind, V, L, WIDTH, **OPTIONS.get(kind, {}))
+    features = torch.randn(BATCH, L, WIDTH, generator=generator(1), requires_grad=True)
+    unary = (peak * torch.sign(torch.randn(BATCH, L, V, generator=generator(2)))).requires_grad_()
+    law = head(features, unary, FIXED, SPOKEN)
+    worst = unary.argmin(-1)
+    values = [law.log_prob(worst), law.log_probabilities(torch.tensor(SEQUENCES)).sum(-1)]
+    if law.exact_expectation:  # an estimate is for scoring only
+        values.append(law.log_expectation(_weights().float()))
+    loss = torch.stack([value.double().sum() for value in values]).sum()
+    assert torch.isfinite(loss)
+    loss.backward()
+    for tensor in (features, unary, *head.parameters()):
+        assert tensor.grad is None or torch.isfinite(tensor.grad).all()
+    assert torch.isfinite(unary.grad).all()
+
+
+@every_family
+def test_float32_is_enough_for_a_sum_of_one(kind: str) -> None:
+    total = make_law(kind, torch.float32).log_probabilities(torch.tensor(SEQUENCES)).exp()[0].sum()
+    assert float(total) == pytest.approx(1.0, abs=1e-5)
+
+
+# -- each family against its formula, written as loops ----------------------------------------------------------------
+
+
+def _softmax(x: np.ndarray) -> np.ndarray:
+    weights = np.exp(x - x.max())
+    return weights / weights.sum()
+
+
+def _factorized(law: Any, row: int, x: tuple[int, ...]) -> float:
+    return math.prod(float(law.log_probs[row, i, x[i]].exp()) for i in range(L) if SPOKEN[row, i])
+
+
+def _mixture(law: Any, row: int, x: tuple[int, ...]) -> float:
+    weights, log_probs = law.log_weights[row].exp().numpy(), law.log_probs[row].numpy()
+    return sum(
+        weights[m] * math.prod(math.exp(log_probs[i, m, x[i]]) for i in range(L) if SPOKEN[row, i])
+        for m in range(len(weights))
+    )
+
+
+def _hidden_markov(law: Any, row: int, x: tuple[int, ...]) -> float:
+    b, u = law.start[row].numpy(), law.unary[row].numpy()
+    log_transition, log_emission = law.transition.log().numpy(), law.emission.log().numpy()
+    states, total = len(log_transition), 0.0
+    for path in itertools.product(range(states), repeat=L):
+        p = _softmax(b[0])[path[0]]
+        for i in range(1, L):
+            p *= _softmax(log_transition[path[i - 1]] + b[i])[path[i]]
+        for i in range(L):
+            if SPOKEN[row, i]:
+                p *= _softmax(u[i] + log_emission[path[i]])[x[i]]
+        total += p
+    return total
+
+
+def _autoregressive(law: Any, row: int, x: tuple[int, ...]) -> float:
+    head, p = law.head, 1.0
+    weight, bias = head.output.weight.numpy(), head.output.bias.numpy()
+    for i in range(L):
+        if not SPOKEN[row, i]:
+            continue
+        hidden = law.hidden[row, i].numpy().copy()
+        for back in range(head.window):
+            position = i - 1 - back
+            if position < 0:
+                token = V + 1
+            else:
+                token = x[position] if SPOKEN[row, position] else int(FIXED[row, position])
+            hidden += head.previous[back, token].numpy()
+        gelu = np.array([0.5 * h * (1 + math.erf(h / math.sqrt(2))) for h in hidden])
+        p *= _softmax(law.unary[row, i].numpy() + weight @ gelu + bias)[x[i]]
+    return p
+
+
+def _joint(law: Any, row: int, x: tuple[int, ...]) -> float:
+    probabilities = law.log_probs[row].exp().tolist()
+    return sum(
+        p
+        for y, p in zip(SEQUENCES, probabilities, strict=True)
+        if all(y[i] == x[i] for i in range(L) if SPOKEN[row, i])
+    )
+
+
+FORMULAS: dict[str, Callable[[Any, int, tuple[int, ...]], float]] = {
+    "factorized": _factorized,
+    "mixture": _mixture,
+    "hmm": _hidden_markov,
+    "autoregressive": _autoregressive,
+    "joint": _joint,
+}
+
+
+@pytest.mark.parametrize("kind", sorted(FORMULAS))
+@torch.no_grad()
+def test_likelihood_is_the_family_s_formula(kind: str) -> None:
+    law = make_law(kind)
+    for row in range(BATCH):
+        for x, p in table(law, row).items():
+            assert p == pytest.approx(FORMULAS[kind](law, row, x), rel=1e-10)
+
+
+@pytest.mark.parametrize("kind", ["factorized", "autoregressive", "joint"])
+def test_a_fresh_head_is_the_product_of_its_unaries(kind: str) -> None:
+    """Heads with a neutral start: a student of a network teacher begins as its teacher."""
+    head = make_head(kind, V, L, WIDTH, **OPTIONS.get(kind, {}))
+    features, unary = (torch.randn(BATCH, L, n, generator=generator(n)) for n in (WIDTH, V))
+    law = head(features, unary, FIXED, torch.ones_like(SPOKEN))
+    product = make_head("factorized", V, L, WIDTH)(features, unary, FIXED, torch.ones_like(SPOKEN))
+    sequences = torch.tensor(SEQUENCES)
+    torch.testing.assert_close(
+        law.log_probabilities(sequences), product.log_probabilities(sequences), atol=1e-5, rtol=0
+    )
+
+
+def test_a_long_hidden_markov_chain_keeps_its_precision() -> None:
+    """64 states, 64 positions, peaked unaries: float32 within 1e-5 of float64, relatively."""
+    length, vocabulary, width = 64, 32, 8
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        head = make_head("hmm", vocabulary, length, width, states=64)
+        torch.nn.init.normal_(head.transition, std=3.0)
+        torch.nn.init.normal_(head.emission, std=5.0)
+        features = 3.0 * torch.randn(2, length, width)
+        unary = 8.0 * torch.randn(2, length, vocabulary)
+        x = torch.randint(vocabulary, (2, length))
+    fixed, spoken = torch.full((2, length), vocabulary), torch.rand(2, length, generator=generator()) < 0.8
+    log_w = torch.randn(2, length, vocabulary, generator=generator())
+    low = head(features, unary, fixed, spoken)
+    high = head.double()(features.double(), unary.double(), fixed, spoken)
+    for single, double in [
+        (low.log_prob(x), high.log_prob(x)),
+        (low.log_expectation(log_w), high.log_expectation(log_w.double())),
+    ]:
+        torch.testing.assert_close(single.double(), double, rtol=1e-5, atol=1e-4)
+    torch.testing.assert_close(low.marginals(), high.marginals(), rtol=0, atol=1e-5)
+    assert torch.equal(low.sample(generator())[~spoken], fixed[~spoken])
