@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -40,7 +39,7 @@ def load_model(process: ForwardProcess, folder: Path, name: str = "model", devic
         weights = load(path.read_bytes())
         model = _build(process, description, weights)
         model.load_state_dict(weights)
-    except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, json.JSONDecodeError) as error:
+    except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
         raise UserError(
             f"{path}: not the weights that {name}.json beside it describes: {error}",
             f"delete the folder {folder} and run again: it will be trained anew",
