@@ -11,8 +11,9 @@ from torch import Tensor, nn
 
 from cdmrun.models.base import ConditionalModel
 from cdmrun.models.families import JointDistribution, make_head
-from cdmrun.models.trunk import Trunk
+from cdmrun.models.trunk import Trunk, sinusoids
 from cdmrun.processes import Absorbing, ForwardProcess
+from cdmrun.processes.base import TINY
 
 
 @dataclass(frozen=True)
@@ -78,16 +79,30 @@ class NetworkModel(ConditionalModel):
         return self.head(features, self._unary_logits(features, x_t, t, s), x_t, spoken)
 
     def start_from(self, teacher: NetworkModel) -> None:
-        """Copy the teacher's trunk and unary layer; the trunks must have the same shape."""
+        """Copy the teacher's trunk and unary layer; the trunks must have the same shape.
+
+        A teacher is only ever asked with s = 0 and every mask spoken of. What it learned to make of these two inputs
+        is folded into its constants, so that the copy answers as the teacher does whatever s and `spoken` are.
+        """
         self.trunk.load_state_dict(teacher.trunk.state_dict())
         self.unary.load_state_dict(teacher.unary.state_dict())
+        with torch.no_grad():
+            if isinstance(self.process, Absorbing):
+                self.trunk.token.weight[self.process.mask] += self.trunk.spoken
+                self.trunk.spoken.zero_()
+            if self.trunk.time is not None:
+                first = self.trunk.time[0]
+                assert isinstance(first, nn.Linear)
+                of_s = first.weight[:, first.in_features // 2 :]
+                first.bias.add_(of_s @ sinusoids(torch.zeros(1, device=of_s.device))[0])
+                of_s.zero_()
 
     def _unary_logits(self, features: Tensor, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
         logits = self.unary(features)
         if self.absorbing:  # at a masked position the evidence is flat, and what is revealed at s is the clean token
             return logits
         if self.shape.prediction == "leave_one_out":
-            logits = logits + self.process.evidence(x_t, 0.0, t).log().to(logits.dtype)
+            logits = logits + self.process.evidence(x_t, 0.0, t).clamp_min(TINY).log().to(logits.dtype)
         if self.matches == "step":
             law = self.process.reverse_kernel(logits.softmax(-1), x_t, s, t)
             logits = law.clamp_min(1e-30).log().to(logits.dtype)
