@@ -4,7 +4,8 @@
     L(φ) = E KL( p^θ_{s|t}(· | x_t) ‖ q^φ_{s|t}(· | x_t) )      match: step
 
 Forward KL is linear in its first argument, so one draw from the teacher's joint gives an unbiased gradient:
-`SampledMatching` scores such draws (from the teacher's own long sampler, or, as a control, from the data).
+`SampledMatching` scores such draws (what the teacher's own long sampler makes of noised data or, as a control, the
+data themselves).
 `ExactMatching` takes the expectation over the target in full, for teachers whose conditionals are tables.
 """
 
@@ -19,7 +20,7 @@ from cdmrun.processes import Absorbing, ForwardProcess
 from cdmrun.processes.draws import draw_bernoulli
 from cdmrun.processes.enumeration import enumerate_states
 from cdmrun.samplers import CleanStudent
-from cdmrun.training.sources import Source
+from cdmrun.training.sources import PairSource, Source
 
 
 class SampledMatching:
@@ -29,25 +30,24 @@ class SampledMatching:
 
     Parameters
     ----------
-    source
-        Clean sequences: from the teacher's sampler (``target: rollout``) or from the data (``target: data``).
+    pairs
+        Where (x_0, x_t) come from: x_t from the data and x_0 from the teacher's sampler (``target: rollout``), or both
+        from the data (``target: data``).
     """
 
-    def __init__(self, student: NetworkModel, source: Source, steps: StepSchedule, batch: int) -> None:
+    def __init__(self, student: NetworkModel, pairs: PairSource, steps: StepSchedule, batch: int) -> None:
         self.student = student
-        self.source = source
+        self.pairs = pairs
         self.steps = steps
         self.batch = batch
 
     def __call__(self, generator: torch.Generator) -> Tensor:
         process = self.student.process
-        x_0 = self.source(self.batch, generator)
         at = self.steps.draw(self.batch, generator)
+        x_0, x_t = self.pairs(at.t, generator)
         if self.student.matches == "clean":
-            x_t = process.noise(x_0, 0.0, at.t, generator)
             return -self.student(x_t, at.t).log_prob(x_0).mean() / x_0.shape[1]
-        x_s = process.noise(x_0, 0.0, at.s, generator)
-        x_t = process.noise(x_s, at.s, at.t, generator)
+        x_s = process.sample_bridge(x_0, x_t, at.s, at.t, generator)
         law = self.student(x_t, at.t, at.s, _revealed_between(process, x_s, x_t))
         return -(law.log_prob(x_s) * at.n).mean() / x_0.shape[1]
 

@@ -62,7 +62,7 @@ def _cdm(
         yield e.error((*place, "target", "kind"), f"exact {_ENUMERABLE}, not {facts.kind}: use rollout")
     elif kind == "exact" and teacher is not None and teacher["kind"] != "enumerated":
         yield e.error((*place, "target", "kind"), "exact needs teacher.kind enumerated: use rollout for a network")
-    for key in ("substeps", "draws"):
+    for key in ("substeps", "draws", "levels"):
         if key in target and kind not in (None, "rollout"):
             message = f"has a meaning for target.kind rollout only, here it is {kind}: leave it out"
             yield e.key_error((*place, "target", key), message)

@@ -6,7 +6,7 @@
 | title | the name |
 | forward_process.alpha_min | 0 for absorbing, 1e-5 otherwise |
 | students.*.target.kind | exact when the teacher is enumerated, else rollout |
-| students.*.target.substeps, draws | 64, 4096 for a rollout; absent otherwise |
+| students.*.target.substeps, draws, levels | 64, 4096, 8 for a rollout; absent otherwise |
 | students.*.init | random when the teacher is enumerated, else teacher |
 | students.*.model | layers 2, width 64, heads 2 when init is random; absent otherwise |
 | students.*.start | twice the largest nfe (progressive) |
@@ -24,7 +24,7 @@ from typing import Any
 ENUMERABLE = ("table", "potts_ring")
 TEXT = ("kjv", "text")
 ORDINAL = ("digits",)
-ROLLOUT = {"substeps": 64, "draws": 4096}
+ROLLOUT = {"substeps": 64, "draws": 4096, "levels": 8}
 STUDENT_MODEL = {"layers": 2, "width": 64, "heads": 2, "conv": 3, "mlp": 4}
 ALPHA_MIN = 1e-5
 

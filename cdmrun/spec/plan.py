@@ -214,10 +214,10 @@ class _Linker:
 
     def _draws(self, place: tuple[Step, ...], target: dict[str, Any], teacher: str) -> str:
         seed = self.builder.runs["teachers"][teacher].config["seed"]
-        config = {"substeps": target["substeps"], "draws": target["draws"], "grid": "uniform", "seed": seed}
+        config = {**{key: target[key] for key in ("substeps", "draws", "levels")}, "seed": seed}
         slug = f"{self.data_slug}-{self.process['kind']}-{target['substeps']}x{target['draws']}"
         origin = self._origin({"": (*place, "target"), "seed": ("teacher", "seed")})
-        return self.builder.add("draws", slug, config, config, {"teacher": teacher}, origin)
+        return self.builder.add("draws", slug, config, config, {"data": self.data, "teacher": teacher}, origin)
 
     def _origin(self, parts: Mapping[str, tuple[Step, ...]]) -> Origin:
         return Origin(self.experiment, parts)

@@ -16,7 +16,7 @@ from cdmrun.stages.job import Job
 from cdmrun.stages.provenance import fingerprint
 from cdmrun.stages.train import data_source
 from cdmrun.training import Objective, train
-from cdmrun.training.sources import array_source
+from cdmrun.training.sources import noised_pairs, rollout_pairs
 
 
 def run(job: Job) -> None:
@@ -41,10 +41,11 @@ def _conditional_matching(job: Job, dataset: Dataset, teacher: ConditionalModel)
         assert isinstance(teacher, EnumeratedTeacher), "checked by the spec"
         objective = ExactMatching(student, teacher, data_source(dataset), steps, settings.batch)
     else:
-        source = data_source(dataset)
+        pairs = noised_pairs(data_source(dataset), teacher.process)
         if target == "rollout":
-            source = array_source(read_arrays(job.input("draws") / "draws.npz")["sequences"])
-        objective = SampledMatching(student, source, steps, settings.batch)
+            drawn = read_arrays(job.input("draws") / "draws.npz")
+            pairs = rollout_pairs(drawn["levels"], drawn["contexts"], drawn["sequences"], teacher.process)
+        objective = SampledMatching(student, pairs, steps, settings.batch)
     _train(job, student, objective, "model", job.config["seed"])
     write_json(job.folder / "models.json", {"any": "model"})
 

@@ -1,40 +1,86 @@
-"""`cdmrun draw`: sequences from the teacher's own long sampler, shared by all students that match it by rollout."""
+"""`cdmrun draw`: a teacher's long sampler continues noised data; all students that match it by rollout share the draws.
+
+Half of the draws start at t = 1, from the start of every sampler; the other half start from data noised to the levels
+below, so that students learn what the teacher does where the data are.
+"""
 
 from __future__ import annotations
 
 import time
 
 import numpy as np
+import torch
 
 from cdmrun.data.dataset import Dataset
 from cdmrun.files import write_with
+from cdmrun.models import ConditionalModel
 from cdmrun.samplers import analytic_sampler
 from cdmrun.stages.build import build_process, load_models
 from cdmrun.stages.job import Job
+from cdmrun.stages.train import data_source
 from cdmrun.training import Progress
+from cdmrun.training.sources import Source
 
 #: Sequences drawn at once; each such block is kept in work/, so that a stopped job goes on from there.
 BLOCK = 256
 
 
 def run(job: Job) -> None:
-    """Write draws.npz with `sequences` [draws, L]."""
-    dataset = Dataset.read(job.out / job.input_manifest("teacher")["inputs"]["data"])
+    """Write draws.npz: `levels` [draws], `contexts` (x_t) and `sequences` (the teacher's x_0), both [draws, L]."""
+    dataset = Dataset.read(job.input("data"))
     process = build_process(job.input_config("teacher")["forward_process"], dataset.vocabulary)
     teacher = load_models(process, job.input("teacher"), job.device)[None]
-    sampler = analytic_sampler(teacher, job.config["substeps"], job.config["grid"])
-    total = job.config["draws"]
-    blocks = []
-    began = time.monotonic()
-    for number, begin in enumerate(range(0, total, BLOCK)):
-        count = min(BLOCK, total - begin)
+    source = data_source(dataset)
+    plan = blocks_of(job.config["draws"], job.config["levels"])
+    blocks: list[np.ndarray] = []
+    began, done = time.monotonic(), 0
+    for number, (level, count) in enumerate(plan):
         path = job.work / f"block-{number}.npy"
         if not path.exists():
-            drawn = sampler.sample(count, job.generator(number)).cpu().numpy().astype(np.uint16)
+            drawn = continue_from(teacher, source, level, count, job.config["substeps"], job.generator(number))
             write_with(path, lambda stream, drawn=drawn: np.save(stream, drawn))  # type: ignore[misc]
         blocks.append(np.load(path, allow_pickle=False))
-        done = begin + count
+        done += count
         rate = done / (time.monotonic() - began)
-        job.progress(Progress(done, total, None, rate, (total - done) / rate))
-    sequences = np.concatenate(blocks)
-    write_with(job.folder / "draws.npz", lambda stream: np.savez_compressed(stream, sequences=sequences))
+        job.progress(Progress(done, job.config["draws"], None, rate, (job.config["draws"] - done) / rate))
+    arrays = {
+        "levels": np.repeat([level for level, _ in plan], [count for _, count in plan]),
+        "contexts": np.concatenate([block[0] for block in blocks]),
+        "sequences": np.concatenate([block[1] for block in blocks]),
+    }
+    write_with(job.folder / "draws.npz", lambda stream: np.savez_compressed(stream, **arrays))  # type: ignore[arg-type]
+
+
+def blocks_of(draws: int, levels: int) -> list[tuple[float, int]]:
+    """Start time and size of each block, times ascending: half of all draws at t = 1, the rest evenly below.
+
+    >>> blocks_of(8, 3)
+    [(0.3333333333333333, 2), (0.6666666666666666, 2), (1.0, 4)]
+    """
+    below = draws // 2 // max(1, levels - 1) if levels > 1 else 0
+    counts = [below] * (levels - 1) + [draws - below * (levels - 1)]
+    return [
+        ((index + 1) / levels, min(BLOCK, count - begin))
+        for index, count in enumerate(counts)
+        for begin in range(0, count, BLOCK)
+    ]
+
+
+@torch.inference_mode()
+def continue_from(
+    teacher: ConditionalModel, source: Source, level: float, count: int, substeps: int, generator: torch.Generator
+) -> np.ndarray:
+    """Noise data to ``level`` and let the teacher's analytic sampler finish, uint16 [2, count, L]: (x_t, x_0).
+
+    ``substeps`` is the number of steps from t = 1; a lower level takes its share of them.
+    """
+    process = teacher.process
+    if level == 1.0:
+        x_t = process.sample_prior(count, teacher.length, generator, str(generator.device))
+    else:
+        x_t = process.noise(source(count, generator), 0.0, level, generator)
+    x = x_t
+    for step in analytic_sampler(teacher, max(1, round(substeps * level))).steps:
+        t, s = (time * level for time in step.times(count, x.device))
+        x = step.kernel.sample(x, t, s, generator)
+    return torch.stack([x_t, x]).cpu().numpy().astype(np.uint16)

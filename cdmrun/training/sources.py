@@ -1,4 +1,4 @@
-"""Where clean sequences come from: an array (a data set, or a teacher's draws) or a table of probabilities."""
+"""Where training sequences come from: data, a table of probabilities, or a teacher's continuations of noised data."""
 
 from __future__ import annotations
 
@@ -8,11 +8,15 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cdmrun.processes import ForwardProcess
 from cdmrun.processes.draws import draw_categorical
 from cdmrun.processes.enumeration import enumerate_states
 
 #: Draws ``count`` clean sequences, int64 [count, L].
 Source = Callable[[int, torch.Generator], Tensor]
+
+#: Draws clean and noisy states (x_0, x_t) together, both int64 [B, L], at the given times [B].
+PairSource = Callable[[Tensor, torch.Generator], tuple[Tensor, Tensor]]
 
 
 def array_source(sequences: np.ndarray) -> Source:
@@ -36,5 +40,51 @@ def table_source(table: np.ndarray) -> Source:
     def draw(count: int, generator: torch.Generator) -> Tensor:
         device = generator.device
         return sequences.to(device)[draw_categorical(law.to(device).expand(count, -1), generator)]
+
+    return draw
+
+
+def noised_pairs(source: Source, process: ForwardProcess) -> PairSource:
+    """Clean sequences and what the forward process makes of them: the joint law of the data."""
+
+    def draw(t: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        x_0 = source(len(t), generator)
+        return x_0, process.noise(x_0, 0.0, t, generator)
+
+    return draw
+
+
+def rollout_pairs(
+    levels: np.ndarray, contexts: np.ndarray, sequences: np.ndarray, process: ForwardProcess
+) -> PairSource:
+    """Noised data at one of several levels, and what a teacher's long sampler made of it.
+
+    At a level itself the pair is an exact draw from data's x_t and the teacher's p^θ_{0|t}(· | x_t). A time between
+    levels starts from the next level above and walks the bridge down: the Markov decomposition of method.md,
+    section 3, with the teacher's kernels.
+
+    Parameters
+    ----------
+    levels
+        Time of each row, ascending, [n]; the last is 1.
+    contexts, sequences
+        x_t at that time, and the teacher's x_0, both [n, L].
+    """
+    times, first = np.unique(levels, return_index=True)
+    count = np.diff([*first, len(levels)])
+    tables = [torch.from_numpy(array.astype(np.int64)) for array in (contexts, sequences)]
+    grid, begin, size = torch.from_numpy(times), torch.from_numpy(first), torch.from_numpy(count)
+
+    def draw(t: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        device = generator.device
+        level = torch.searchsorted(grid.to(device), t - 1e-9)
+        uniform = torch.rand(len(t), dtype=torch.float64, device=device, generator=generator)
+        row = begin.to(device)[level] + (uniform * size.to(device)[level]).long()
+        x_level, x_0 = (table.to(device)[row] for table in tables)
+        above = grid.to(device)[level]
+        x_t = torch.where(
+            (above > t + 1e-9).unsqueeze(-1), process.sample_bridge(x_0, x_level, t, above, generator), x_level
+        )
+        return x_0, x_t
 
     return draw

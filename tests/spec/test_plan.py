@@ -59,7 +59,7 @@ def test_configs_and_slugs(write: Write) -> None:
     assert first["teachers"].slug == "network-absorbing-kjv"
     assert set(first["teachers"].config) == {"forward_process", "teacher", "seed"}
     assert set(first["teachers"].config["teacher"]) == {"kind", "prediction", "model", "train"}
-    assert first["draws"].config == {"substeps": 64, "draws": 4096, "grid": "uniform", "seed": 0}
+    assert first["draws"].config == {"substeps": 64, "draws": 4096, "levels": 8, "seed": 0}
     assert first["draws"].slug == "kjv-absorbing-64x4096"
     assert first["students"].slug == "cdm-hmm-kjv"
     assert set(first["students"].inputs) == {"data", "teacher", "draws"}
