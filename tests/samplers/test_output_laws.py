@@ -1,0 +1,197 @@
+"""Exact output laws of samplers against brute-force propagation."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
+from science_cases import KINDS, SCHEDULES, Case, cases, make_case, ordered_times, quick, times
+from science_reference import Array, leap, walk
+
+from cdmrun.metrics.exact import data_law, output_law, total_variation
+from cdmrun.models import EnumeratedTeacher
+from cdmrun.processes import time_grid
+from cdmrun.processes.enumeration import enumerate_states
+from cdmrun.samplers import (
+    CleanStudent,
+    Sampler,
+    StepStudent,
+    analytic_sampler,
+    student_sampler,
+    tau_leaping_sampler,
+)
+from cdmrun.samplers.tau_leaping import CAP, clamped_compound_poisson
+
+
+def teacher_of(case: Case, table: Array | None = None) -> EnumeratedTeacher:
+    return EnumeratedTeacher(case.process, torch.from_numpy(case.table if table is None else table))
+
+
+def check_law(case: Case, sampler: Sampler, row_of: Callable[[float, float], Array], atol: float = 1e-10) -> None:
+    """The package's output law against a walk of reference kernels [x_t, x_s] given (s, t)."""
+    grid = [sampler.steps[-1].s, *[step.t for step in reversed(sampler.steps)]]
+    rows = [row_of(s, t) for s, t in itertools.pairwise(grid)]
+    expected = walk(case.prior, case.reference.L, rows)
+    found = output_law(sampler).numpy()
+    np.testing.assert_allclose(found, expected, atol=atol)
+    assert found.sum() == pytest.approx(1.0, abs=1e-9)
+
+
+@quick
+@given(case=cases(max_states=30), nfe=st.integers(1, 3), grid=st.sampled_from(["uniform", "cosine"]))
+def test_analytic(case: Case, nfe: int, grid: str) -> None:
+    sampler = analytic_sampler(teacher_of(case), nfe, grid)
+    assert [step.t for step in sampler.steps] == time_grid(nfe, grid).flip(0)[:-1].tolist()
+    check_law(case, sampler, case.reference.analytic)
+
+
+def _leaps(case: Case, hold: str, poisson: bool) -> Callable[[float, float], Array]:
+    """Rows of a τ-leap by the definition: rates Q(y, x) r_i(y), held fixed."""
+    reference, schedule = case.reference, case.process.schedule
+
+    def at(function: Callable[[torch.Tensor], torch.Tensor], t: float) -> float:
+        return float(function(torch.tensor(t, dtype=torch.float64)))
+
+    def expected_jumps(x: tuple[int, ...], s: float, t: float, law: Array) -> Array:
+        if case.kind == "absorbing" and hold == "rate":  # σ_t r_i(a) = −α'/(1 − α) c_i(a) stays finite at t = 1
+            hazard = -at(schedule.alpha_derivative, t) / (1 - at(schedule.alpha, t))
+            jumps = hazard * (t - s) * np.pad(reference.conditionals(x, t), ((0, 0), (0, 1)))
+            return jumps * (np.array(x) == reference.V)[:, None]
+        if case.kind == "absorbing" and at(schedule.alpha, t) == 0.0:
+            return np.zeros((reference.L, reference.C))  # every ratio of a token to a mask is zero there
+        elapsed = (
+            at(schedule.sigma, t) * (t - s) if hold == "rate" else np.log(at(schedule.alpha, s) / at(schedule.alpha, t))
+        )
+        rates = np.array([reference.generator[:, b] for b in x]) * reference.ratios(x, t, law) * elapsed
+        rates[np.arange(reference.L), list(x)] = 0.0
+        return rates
+
+    def rows(s: float, t: float) -> Array:
+        law = reference.law(t)
+        result = np.zeros((len(law), len(law)))
+        for n, x in enumerate(reference.states):
+            if law[n] > 0:
+                jumps = expected_jumps(x, s, t, law)
+                single = np.stack([leap(x[i], jumps[i], poisson) for i in range(reference.L)])
+                result[n] = reference.product(single)
+        return result
+
+    return rows
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("hold", ["rate", "ratio"])
+@pytest.mark.parametrize("kind", KINDS)
+def test_tau_leaping(kind: str, hold: str, schedule: str) -> None:
+    alpha_min = 0.0 if kind == "absorbing" and hold == "rate" else 0.02
+    case = make_case(kind, V=3, L=2, schedule=schedule, seed=2, alpha_min=alpha_min)
+    sampler = tau_leaping_sampler(teacher_of(case), 3, hold=hold, final="none")
+    assert sampler.nfe == 3
+    check_law(case, sampler, _leaps(case, hold, poisson=False))
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_tau_leaping_that_ends_by_denoising(kind: str) -> None:
+    case = make_case(kind, V=3, L=2, seed=3)
+    hold = "rate" if kind == "absorbing" else "ratio"
+    leaps = _leaps(case, hold, poisson=False)
+    sampler = tau_leaping_sampler(teacher_of(case), 3, final="denoise")
+    assert sampler.nfe == 3
+    check_law(case, sampler, lambda s, t: case.reference.analytic(s, t) if s == 0 else leaps(s, t))
+    if kind == "absorbing":  # the default there, so that no masks are left over
+        assert torch.equal(output_law(sampler), output_law(tau_leaping_sampler(teacher_of(case), 3)))
+        assert data_law(output_law(sampler), 4, 3, 2)[1] < 1e-15
+
+
+@pytest.mark.parametrize("kind", ["uniform", "matrix"])
+def test_tau_leaping_of_ordinal_data(kind: str) -> None:
+    case = make_case(kind, V=4, L=2, seed=5, alpha_min=0.1)
+    sampler = tau_leaping_sampler(teacher_of(case), 3, jumps="poisson")
+    check_law(case, sampler, _leaps(case, "ratio", poisson=True), atol=1e-9)
+
+
+def test_tau_leaping_refuses_unknown_options() -> None:
+    teacher = teacher_of(make_case("uniform"))
+    with pytest.raises(ValueError, match="hold must be"):
+        tau_leaping_sampler(teacher, 2, hold="rates")
+    with pytest.raises(ValueError, match="jumps must be"):
+        tau_leaping_sampler(teacher, 2, jumps="many")
+
+
+@quick
+@given(
+    means=st.lists(st.floats(0, 4), min_size=2, max_size=5),
+    x=st.integers(0, 4),
+)
+def test_clamped_compound_poisson_is_a_sum_of_poissons(means: list[float], x: int) -> None:
+    x = min(x, len(means) - 1)
+    expected = np.array(means)
+    expected[x] = 0.0
+    total = max(expected.sum(), 1e-9)
+    expected *= min(1.0, 0.999 * CAP / total)
+    law = clamped_compound_poisson(torch.from_numpy(expected)[None, None], torch.tensor([[x]]))[0, 0].numpy()
+    np.testing.assert_allclose(law, leap(x, expected, poisson=True), atol=1e-8)
+    assert law.sum() == pytest.approx(1.0, abs=1e-12)
+
+
+@pytest.mark.parametrize("states", [2, 3, 16, 17, 33])
+def test_many_far_jumps_do_not_wrap_around(states: int) -> None:
+    """All expected jumps span the whole range: the largest sum that the window must hold."""
+    expected = torch.zeros(1, 2, states, dtype=torch.float64)
+    expected[0, 0, -1] = expected[0, 1, 0] = CAP
+    law = clamped_compound_poisson(expected, torch.tensor([[0, states - 1]]))[0]
+    stays = np.exp(-CAP)
+    np.testing.assert_allclose(law[0, [0, -1]].numpy(), [stays, 1 - stays], atol=1e-10)
+    np.testing.assert_allclose(law[1, [-1, 0]].numpy(), [stays, 1 - stays], atol=1e-10)
+
+
+def test_the_first_leap_at_a_held_ratio_of_zero_does_nothing() -> None:
+    """Absorbing, α_1 = 0: why its default holds the rate."""
+    sampler = tau_leaping_sampler(teacher_of(make_case("absorbing")), 1, hold="ratio", final="none")
+    assert float(output_law(sampler)[-1]) == 1.0
+
+
+# -- students ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("nfe", [1, 2, 4])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_exact_joint_conditional_samples_the_data_exactly_at_every_nfe(kind: str, nfe: int) -> None:
+    case = make_case(kind, V=3, L=2, seed=1, alpha_min=0.0 if kind == "absorbing" else 1e-5)
+    law, outside = data_law(output_law(student_sampler(teacher_of(case), nfe)), case.process.states, 3, 2)
+    assert outside < 1e-12
+    tv = total_variation(torch.from_numpy(case.table).reshape(-1), law)
+    assert tv < (1e-9 if kind == "absorbing" else 1e-4)
+
+
+@quick
+@given(case=cases(max_states=30), nfe=st.integers(1, 3), seed=st.integers(0, 99))
+def test_an_inexact_student_walks_through_the_bridge(case: Case, nfe: int, seed: int) -> None:
+    other = np.random.default_rng(seed).random(case.table.shape)
+    other /= other.sum()
+    wrong = type(case.reference)(case.reference.kernel, case.reference.generator, other)
+
+    def rows(s: float, t: float) -> Array:
+        posteriors = [np.nan_to_num(wrong.posterior(x, t)) for x in wrong.states]
+        return np.stack([wrong.through_bridge(q, x, s, t) for q, x in zip(posteriors, wrong.states, strict=True)])
+
+    check_law(case, student_sampler(teacher_of(case, other), nfe), rows)
+
+
+@quick
+@given(case=cases(kinds=("absorbing",), max_states=30), at=ordered_times)
+def test_step_and_clean_students_are_one_for_an_exact_absorbing_teacher(case: Case, at: tuple[float, ...]) -> None:
+    """Showing only the revealed positions to a consistent family is the same as drawing all and keeping some."""
+    _, s, t = at
+    states = enumerate_states(case.process.states, case.reference.L)
+    teacher = teacher_of(case)
+    args = states, times(t, len(states)), times(s, len(states))
+    possible = torch.from_numpy(case.reference.law(t) > 0)
+    torch.testing.assert_close(
+        StepStudent(teacher).rows(*args)[possible], CleanStudent(teacher).rows(*args)[possible], atol=1e-12, rtol=0
+    )
