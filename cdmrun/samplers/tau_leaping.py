@@ -68,7 +68,7 @@ def clamped_compound_poisson(expected: Tensor, x: Tensor) -> Tensor:
     states = expected.shape[-1]
     expected = expected * (CAP / expected.sum(-1, keepdim=True).clamp_min(CAP))
     size = torch.arange(states, device=x.device) - x.unsqueeze(-1)  # y − x
-    window = 1 << (4 * states * int(CAP) - 1).bit_length()
+    window = 1 << (6 * (states - 1) * int(CAP) - 1).bit_length()  # 3 CAP jumps across the whole range, either way
     jumps = torch.zeros(*x.shape, window, dtype=torch.float64, device=x.device)
     jumps.scatter_(-1, size % window, expected)
     total = expected.sum(-1, keepdim=True)
