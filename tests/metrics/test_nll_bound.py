@@ -1,0 +1,92 @@
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+import torch
+from science_cases import KINDS, Case, generator, make_case
+from test_exact import SAMPLERS, samplers, teacher_of
+
+from cdmrun.metrics.exact import exact_nll_bound
+from cdmrun.metrics.nll_bound import Bound, nll_bound
+from cdmrun.models import NetworkModel, NetworkShape
+from cdmrun.models.families import HEADS
+from cdmrun.samplers import Sampler, analytic_sampler, student_sampler
+from cdmrun.training.sources import table_source
+
+DRAWS = 3000
+
+
+def held_out(case: Case, count: int = DRAWS) -> torch.Tensor:
+    return table_source(case.table)(count, generator(1))
+
+
+def check(case: Case, sampler: Sampler, bound: Bound, slack: float = 0.0) -> None:
+    expected = exact_nll_bound(sampler, teacher_of(case)) / (case.reference.L * math.log(2))
+    assert bound.stderr < 0.2
+    assert bound.bits_per_token >= expected - 4 * bound.stderr
+    assert bound.bits_per_token <= expected + 4 * bound.stderr + slack
+
+
+def network(case: Case, family: str, matches: str) -> NetworkModel:
+    with torch.random.fork_rng():
+        torch.manual_seed(2)
+        options = {"hidden": 8} if family == "autoregressive" else {}
+        shape = NetworkShape(2, {"kind": family, **options}, {"layers": 1, "width": 12, "heads": 2}, matches)
+        model = NetworkModel(case.process, shape)
+        for parameter in model.parameters():
+            torch.nn.init.normal_(parameter, std=0.3)
+    return model.requires_grad_(False).eval()
+
+
+@pytest.mark.parametrize("name", SAMPLERS)
+@pytest.mark.parametrize("nfe", [1, 3, 7])
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_estimate_agrees_with_the_exact_bound(kind: str, nfe: int, name: str) -> None:
+    """Seven steps are more than are evaluated a sequence: the sample of steps is unbiased too."""
+    case = make_case(kind, V=3, L=2, seed=7, alpha_min=0.0 if kind == "absorbing" else 0.01)
+    sampler = samplers(case, nfe)[name]
+    check(case, sampler, nll_bound(sampler, held_out(case), generator(2)))
+
+
+@pytest.mark.parametrize("matches", ["clean", "step"])
+@pytest.mark.parametrize("family", sorted(HEADS))
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_estimate_agrees_for_every_family(kind: str, family: str, matches: str) -> None:
+    case = make_case(kind, V=3, L=2, seed=7, alpha_min=0.0 if kind == "absorbing" else 0.01)
+    sampler = student_sampler(network(case, family, matches), 2)
+    forced = family == "autoregressive" and matches == "clean"
+    bound = nll_bound(sampler, held_out(case, 2000), generator(2), draws=8)
+    check(case, sampler, bound, slack=0.05 if forced else 0.0)  # forced decoding is a bound on the bound
+
+
+@pytest.mark.parametrize("family", sorted(HEADS))
+def test_one_absorbing_step_is_the_exact_likelihood(family: str) -> None:
+    case = make_case("absorbing", V=3, L=2)
+    model = network(case, family, "clean")
+    x_0 = held_out(case, 20)
+    bound = nll_bound(student_sampler(model, 1), x_0, generator())
+    masks = torch.full_like(x_0, 3)
+    expected = -model(masks, torch.ones(20, dtype=torch.float64)).log_prob(x_0).double() / (2 * math.log(2))
+    assert bound.exact
+    assert bound.bits_per_token == pytest.approx(float(expected.mean()), abs=1e-6)
+    assert not nll_bound(student_sampler(model, 2), x_0, generator()).exact
+
+
+def test_only_a_process_that_forgets_everything_is_called_exact() -> None:
+    for kind, alpha_min in [("uniform", 1e-3), ("absorbing", 0.1)]:
+        case = make_case(kind, alpha_min=alpha_min)
+        assert not nll_bound(analytic_sampler(teacher_of(case), 1), held_out(case, 8), generator()).exact
+
+
+def test_data_that_the_sampler_cannot_produce_costs_much_but_stays_finite() -> None:
+    case = make_case("absorbing", V=2, L=2, table=np.array([[1.0, 0.0], [0.0, 0.0]]))
+    bound = nll_bound(student_sampler(teacher_of(case), 1), torch.ones(4, 2, dtype=torch.long), generator())
+    assert bound.bits_per_token > 100
+
+
+def test_the_estimate_is_a_function_of_the_generator() -> None:
+    case = make_case("uniform")
+    sampler = analytic_sampler(teacher_of(case), 9)
+    assert nll_bound(sampler, held_out(case, 50), generator(4)) == nll_bound(sampler, held_out(case, 50), generator(4))
