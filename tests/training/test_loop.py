@@ -1,0 +1,268 @@
+from __future__ import annotations
+
+import math
+import os
+import pickle
+import signal
+from collections.abc import Callable
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from torch import Tensor, nn
+
+from cdmrun.distill import SampledMatching, StepSchedule
+from cdmrun.errors import UserError
+from cdmrun.models import NetworkModel, NetworkShape
+from cdmrun.processes import Absorbing
+from cdmrun.training import InterruptedTraining, Progress, TrainSettings, step_generator, train
+from cdmrun.training.checkpoint import load_checkpoint, save_checkpoint
+from cdmrun.training.denoising import EARLIEST, stratified_times
+from cdmrun.training.sources import noised_pairs, table_source
+
+SETTINGS = TrainSettings(steps=30, batch=8, lr=0.05, warmup=5, ema=0.8, checkpoint_every=0.0, log_every=7)
+
+
+def make_model(seed: int = 0) -> nn.Module:
+    with torch.random.fork_rng():
+        torch.manual_seed(seed)
+        return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+
+
+def regression(model: nn.Module) -> Callable[[torch.Generator], Tensor]:
+    def objective(generator: torch.Generator) -> Tensor:
+        x = torch.randn(8, 3, generator=generator)
+        return (model(x)[:, 0] - x.sum(1)).square().mean()
+
+    return objective
+
+
+class StoppedError(Exception):
+    pass
+
+
+def stopping_at(objective: Callable[[torch.Generator], Tensor], step: int) -> Callable[[torch.Generator], Tensor]:
+    """Raise before the given step is computed, as a kill would."""
+    calls = iter(range(step))
+
+    def stopped(generator: torch.Generator) -> Tensor:
+        if next(calls, None) is None:
+            raise StoppedError
+        return objective(generator)
+
+    return stopped
+
+
+def parameters(model: nn.Module) -> list[Tensor]:
+    return [p.detach().clone() for p in model.parameters()]
+
+
+def same(first: nn.Module, second: nn.Module) -> bool:
+    return all(torch.equal(a, b) for a, b in zip(parameters(first), parameters(second), strict=True))
+
+
+@pytest.mark.parametrize("stop", [1, 7, 17, 29])
+def test_a_resumed_training_ends_bit_identically(tmp_path: Path, stop: int) -> None:
+    whole = make_model()
+    result = train(whole, regression(whole), SETTINGS, seed=3)
+    first, second = make_model(), make_model(seed=99)  # the second starts elsewhere: everything comes from the file
+    with pytest.raises(StoppedError):
+        train(first, stopping_at(regression(first), stop), SETTINGS, 3, tmp_path / "c.pt", "me")
+    resumed = train(second, regression(second), SETTINGS, 3, tmp_path / "c.pt", "me")
+    assert same(whole, second)
+    assert resumed.history == result.history
+    assert [line[0] for line in result.history] == [7, 14, 21, 28, 30]
+
+
+def test_a_student_resumes_bit_identically(tmp_path: Path) -> None:
+    """The real thing: a network with a hidden Markov head and a sampled objective."""
+    settings = replace(SETTINGS, steps=8, lr=1e-2)
+
+    def start() -> tuple[NetworkModel, SampledMatching]:
+        torch.manual_seed(0)
+        shape = NetworkShape(2, {"kind": "hmm", "states": 4}, {"layers": 1, "width": 12, "heads": 2}, "step")
+        model = NetworkModel(Absorbing(3), shape)
+        pairs = noised_pairs(table_source(np.full((3, 3), 1 / 9)), model.process)
+        return model, SampledMatching(model, pairs, StepSchedule([1, 2]), 16)
+
+    whole, objective = start()
+    train(whole, objective, settings, 1)
+    first, objective = start()
+    with pytest.raises(StoppedError):
+        train(first, stopping_at(objective, 5), settings, 1, tmp_path / "c.pt")
+    second, objective = start()
+    train(second, objective, settings, 1, tmp_path / "c.pt")
+    assert same(whole, second)
+
+
+def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
+    model = make_model()
+    train(model, regression(model), SETTINGS, 3, tmp_path / "c.pt")
+    again = make_model(5)
+    train(again, stopping_at(regression(again), 0), SETTINGS, 3, tmp_path / "c.pt")
+    assert same(model, again)
+
+
+def test_seeds_matter_and_steps_have_their_own_randomness() -> None:
+    draws = {float(torch.rand((), generator=step_generator(seed, step))) for seed in range(8) for step in range(50)}
+    assert len(draws) == 400
+    assert torch.equal(*(torch.rand(4, generator=step_generator(2, 7)) for _ in range(2)))
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_saves_and_stops(tmp_path: Path, number: signal.Signals) -> None:
+    settings = replace(SETTINGS, checkpoint_every=1e9)
+    whole, model, second = make_model(), make_model(), make_model()
+    train(whole, regression(whole), settings, 3)
+    objective, calls = regression(model), iter(range(100))
+
+    def kills(generator: torch.Generator) -> Tensor:
+        if next(calls) == 11:
+            os.kill(os.getpid(), number)
+        return objective(generator)
+
+    before = signal.getsignal(number)
+    with pytest.raises(InterruptedTraining, match="stopped at step 12 of 30"):
+        train(model, kills, settings, 3, tmp_path / "c.pt")
+    assert signal.getsignal(number) == before
+    saved = load_checkpoint(tmp_path / "c.pt", "")
+    assert saved is not None
+    assert saved["step"] == 12
+    train(second, regression(second), settings, 3, tmp_path / "c.pt")
+    assert same(whole, second)
+
+
+@pytest.mark.parametrize("loss", [float("nan"), float("inf")])
+def test_a_loss_that_is_no_number_names_its_step(tmp_path: Path, loss: float) -> None:
+    model = make_model()
+    objective, calls = regression(model), iter(range(100))
+
+    def broken(generator: torch.Generator) -> Tensor:
+        return objective(generator) * (loss if next(calls) == 4 else 1.0)
+
+    with pytest.raises(UserError, match=rf"the loss is {loss} at step 5 of 30") as caught:
+        train(model, broken, SETTINGS, 0, tmp_path / "c.pt")
+    assert "train.lr" in caught.value.remedy
+    saved = load_checkpoint(tmp_path / "c.pt", "")
+    assert saved is not None
+    assert saved["step"] == 4, "the last checkpoint is from before the damage"
+    assert all(torch.isfinite(value).all() for value in saved["model"].values())
+
+
+def test_what_is_kept_is_the_moving_average() -> None:
+    model, seen = make_model(), []
+    objective = regression(model)
+
+    def watched(generator: torch.Generator) -> Tensor:
+        seen.append(parameters(model))
+        return objective(generator)
+
+    train(model, watched, SETTINGS, 3)
+    average = seen[0]
+    last = make_model()
+    train(last, regression(last), replace(SETTINGS, ema=0.0), 3)  # without averaging: the weights of the last step
+    for step, weights in enumerate([*seen[1:], parameters(last)], start=1):
+        decay = min(0.8, step / (step + 10))
+        average = [decay * a + (1 - decay) * w for a, w in zip(average, weights, strict=True)]
+    for found, expected in zip(parameters(model), average, strict=True):
+        torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
+    assert not model.training
+
+
+def test_learning_rates() -> None:
+    settings = TrainSettings(steps=110, lr=2.0, warmup=10)
+    assert [settings.rate_at(step) for step in (0, 4, 9)] == pytest.approx([0.2, 1.0, 2.0])
+    assert settings.rate_at(60) == pytest.approx(1.0)
+    assert settings.rate_at(85) == pytest.approx(1.0 + math.cos(0.75 * math.pi))
+    assert settings.rate_at(110) == pytest.approx(0.0, abs=1e-15)
+    rates = [settings.rate_at(step) for step in range(10, 111)]
+    assert rates == sorted(rates, reverse=True)
+    constant = replace(settings, decay="constant")
+    assert [constant.rate_at(step) for step in (0, 9, 50, 109)] == pytest.approx([0.2, 2.0, 2.0, 2.0])
+    assert TrainSettings(steps=10, lr=1.0, warmup=0, decay="constant").rate_at(0) == 1.0
+
+
+def test_progress_is_reported_each_line_of_history() -> None:
+    model, reports = make_model(), list[Progress]()
+    result = train(model, regression(model), SETTINGS, 3, report=reports.append)
+    assert [(p.step, p.loss) for p in reports] == [line[:2] for line in result.history]
+    assert all(p.steps == 30 and p.rate > 0 and p.seconds_left >= 0 for p in reports)
+
+
+# -- checkpoints ------------------------------------------------------------------------------------------------------
+
+
+def _checkpoint(folder: Path) -> Path:
+    model = make_model()
+    train(model, regression(model), replace(SETTINGS, steps=2), 0, folder / "c.pt", "me")
+    return folder / "c.pt"
+
+
+def test_no_checkpoint_is_no_error(tmp_path: Path) -> None:
+    assert load_checkpoint(tmp_path / "c.pt", "me") is None
+
+
+def test_a_truncated_checkpoint_names_the_file(tmp_path: Path) -> None:
+    path = _checkpoint(tmp_path)
+    whole = path.read_bytes()
+    for keep in [0, 1, 2, 3, 10, *range(50, len(whole), 199), len(whole) - 1]:
+        path.write_bytes(whole[:keep])
+        with pytest.raises(UserError, match=r"c\.pt: this checkpoint cannot be read") as caught:
+            load_checkpoint(path, "me")
+        assert "delete the file" in caught.value.remedy
+
+
+@pytest.mark.parametrize("content", [b"PK\x03\x04", b"\x80\x02.", b"\x80\x04N.", b"garbage", b"\x80\x02}q\x00.", b"."])
+def test_a_file_that_is_no_checkpoint_names_the_file(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "c.pt").write_bytes(content)
+    with pytest.raises(UserError, match=r"c\.pt: this checkpoint"):
+        load_checkpoint(tmp_path / "c.pt", "me")
+
+
+def test_flipped_bytes_never_end_in_a_traceback(tmp_path: Path) -> None:
+    path = _checkpoint(tmp_path)
+    whole = path.read_bytes()
+    for position in range(0, len(whole), 97):
+        path.write_bytes(whole[:position] + bytes([whole[position] ^ 0x55]) + whole[position + 1 :])
+        try:
+            state = load_checkpoint(path, "me")
+        except UserError:
+            continue
+        assert state is not None
+
+
+def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
+    path = _checkpoint(tmp_path)
+    with pytest.raises(UserError, match="belongs to another training"):
+        load_checkpoint(path, "you")
+    save_checkpoint(path, [1, 2])  # type: ignore[arg-type]
+    with pytest.raises(UserError, match="belongs to another training"):
+        load_checkpoint(path, "me")
+
+
+class Payload:
+    """Creates a file when it is unpickled."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __reduce__(self) -> tuple[Callable[..., object], tuple[object, ...]]:
+        return os.mkdir, (str(self.path),)
+
+
+def test_code_in_place_of_a_checkpoint_is_not_run(tmp_path: Path) -> None:
+    path, trace = tmp_path / "c.pt", tmp_path / "trace"
+    for dump in (torch.save, lambda state, target: target.write_bytes(pickle.dumps(state))):
+        dump({"identity": "me", "step": Payload(trace)}, path)
+        with pytest.raises(UserError, match="cannot be read"):
+            load_checkpoint(path, "me")
+        assert not trace.exists()
+
+
+def test_training_times_are_stratified() -> None:
+    drawn = stratified_times(16, torch.Generator().manual_seed(0))
+    slices = (drawn - EARLIEST) / (1 - EARLIEST) * 16
+    assert slices.floor().tolist() == list(range(16))
+    assert EARLIEST <= float(drawn.min()) <= float(drawn.max()) <= 1.0
