@@ -6,7 +6,6 @@ moments, moving average, step and history. Read with ``weights_only``: a checkpo
 
 from __future__ import annotations
 
-import pickle
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -37,9 +36,10 @@ def load_checkpoint(path: Path, identity: str) -> dict[str, Any] | None:
         return None
     try:
         state = torch.load(path, map_location="cpu", weights_only=True)
-    except (OSError, RuntimeError, EOFError, ValueError, KeyError, pickle.UnpicklingError) as error:
+    except Exception as error:  # damaged bytes can make an unpickler raise anything
+        reason = (str(error) or type(error).__name__).splitlines()[0]
         raise UserError(
-            f"{path}: this checkpoint cannot be read: {str(error).splitlines()[0]}",
+            f"{path}: this checkpoint cannot be read: {reason}",
             "delete the file; the training then starts again from its first step",
         ) from error
     if not isinstance(state, dict) or state.get("identity") != identity:
