@@ -38,7 +38,7 @@ report: $(READY)  ## write report.html anew from the scores that are there
 	$(RUN) cdmrun report --out $(OUT)
 
 test: $(READY)  ## run the tests
-	$(RUN) OMP_NUM_THREADS=1 pytest -n 2
+	$(RUN) OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile
 
 lint: $(READY)  ## check style (ruff), types (mypy) and the shipped specs
 	$(BIN)/ruff check .

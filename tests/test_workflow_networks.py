@@ -1,0 +1,79 @@
+"""Learned teachers through the real Snakefile, very small: digits and a text file, with draws, judge and every metric."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pandas as pd
+import pytest
+from workflow_cases import DIGITS, TEXT, planned_jobs, run_workflow, write_words
+
+
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder in which both experiments have been run once, together."""
+    folder = tmp_path_factory.mktemp("networks")
+    (folder / "digits.yaml").write_text(DIGITS)
+    (folder / "text.yaml").write_text(TEXT)
+    write_words(folder / "words.txt")
+    done = run_workflow(folder, folder / "digits.yaml", folder / "text.yaml")
+    assert done.returncode == 0, done.stderr
+    return folder
+
+
+@pytest.mark.parametrize(
+    ("name", "metrics"),
+    [
+        ("little-digits", {"nll_bound", "entropy"}),
+        ("little-text", {"nll_bound", "judge_nll", "entropy", "self_bleu"}),
+    ],
+)
+def test_rows(folder: Path, name: str, metrics: set[str]) -> None:
+    scores = pd.read_csv(folder / f"results/tables/{name}.scores.csv")
+    for method, rows in scores.groupby("name"):
+        assert set(rows.metric) == metrics, method
+        assert set(rows.nfe) == {1, 2}, method
+    assert scores.value.notna().all()
+    assert (scores.value[scores.metric != "self_bleu"] > 0).all()
+
+
+def test_units(folder: Path) -> None:
+    scores = pd.read_csv(folder / "results/tables/little-text.scores.csv")
+    units = dict(zip(scores.metric, scores.unit, strict=True))
+    assert units["nll_bound"] == units["judge_nll"] == units["entropy"] == "bits/token"
+
+
+def test_report_shows_samples(folder: Path) -> None:
+    page = (folder / "results/report.html").read_text()
+    assert "data:image/png;base64" in page
+    assert "little-digits" in page
+    assert "little-text" in page
+
+
+def test_nothing_is_left_behind(folder: Path) -> None:
+    results = folder / "results"
+    assert not list(results.glob("*/*/work"))
+    assert planned_jobs(folder, folder / "digits.yaml", folder / "text.yaml") == {}
+
+
+def test_edit_of_the_text_reaches_everything_made_from_it(folder: Path) -> None:
+    words = folder / "words.txt"
+    before = words.read_text()
+    words.write_text(before + "one more sentence.\n")
+    try:
+        jobs = planned_jobs(folder, folder / "digits.yaml", folder / "text.yaml")
+    finally:
+        words.write_text(before)
+    made = {"fetch": 1, "judge": 1, "teacher": 1, "draws": 1, "student": 1, "samples": 2, "scores": 2}
+    assert jobs == {**made, "table": 1, "report": 1}
+
+
+def test_teacher_of_one_experiment_leaves_the_other_alone(folder: Path) -> None:
+    spec = folder / "digits.yaml"
+    spec.write_text(DIGITS.replace("train: {steps: 4,", "train: {steps: 5,"))
+    try:
+        jobs = planned_jobs(folder, spec, folder / "text.yaml")
+    finally:
+        spec.write_text(DIGITS)
+    made = {"teacher": 1, "draws": 1, "student": 2, "samples": 3, "scores": 3}
+    assert jobs == {**made, "table": 1, "report": 1}
