@@ -71,6 +71,15 @@ def test_the_forward_gradient_vanishes_at_the_composed_teacher(kind: str) -> Non
     assert float(student.shift.grad.abs().max()) < 0.01
 
 
+@pytest.mark.xfail(strict=True, reason="reverse KL is not linear in a target that depends on the drawn middle state")
+@pytest.mark.parametrize("kind", ["uniform", "matrix"])
+def test_the_reverse_gradient_vanishes_at_the_composed_teacher(kind: str) -> None:
+    """It does not: without masks, reverse-KL rounds drift even where a factorised student could be exact."""
+    student, objective = objective_of(independent(kind), "reverse_kl", nfe=2, batch=20_000)
+    objective(generator()).backward()
+    assert float(student.shift.grad.abs().max()) < 0.01
+
+
 def test_correlated_data_leave_a_floor() -> None:
     """After the round: the composed target of correlated positions is no longer what one step predicts."""
     case = make_case("absorbing", V=2, L=2, table=np.array([[0.45, 0.05], [0.05, 0.45]]))

@@ -6,7 +6,7 @@ import torch
 from science_cases import random_generator
 
 from cdmrun.errors import UserError
-from cdmrun.processes import Loglinear, Matrix
+from cdmrun.processes import Geometric, Loglinear, Matrix, Schedule
 
 NAN = float("nan")
 
@@ -44,3 +44,9 @@ def test_ordinal_generators_give_usable_kernels_at_short_times() -> None:
         kernel = process.kernel(0.0, t)
         assert (kernel >= 0).all()
         torch.testing.assert_close(kernel.sum(1), torch.ones(9, dtype=torch.float64), atol=1e-12, rtol=0)
+
+
+@pytest.mark.parametrize("schedule", [Loglinear(0.0), Geometric(1e-4, 1e4)])
+def test_schedules_that_run_forever_are_refused(schedule: Schedule) -> None:
+    with pytest.raises(UserError, match="signal left at t = 1"):
+        Matrix(torch.tensor([[-1.0, 1.0], [1.0, -1.0]]), schedule)
