@@ -68,6 +68,11 @@ class Matrix(ForwardProcess):
         self.generator = generator
         self.vocabulary = self.states = generator.shape[0]
         self.schedule = schedule or Loglinear(1e-5)
+        if not torch.isfinite(self.schedule.sigma_bar(torch.ones((), dtype=torch.float64))):
+            raise UserError(
+                "a process given by a matrix needs some signal left at t = 1: its schedule has α = 0 there",
+                "set forward_process.alpha_min to a small positive number, such as 1e-5 (or lower sigma_max)",
+            )
         self._stationary = stationary_law(generator)
 
     def _kernels(self, s: Tensor | float, t: Tensor | float, like: Tensor) -> Tensor:
