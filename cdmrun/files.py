@@ -32,14 +32,24 @@ def write_with(path: Path, write: Callable[[BinaryIO], None]) -> None:
             os.fsync(stream.fileno())
         os.chmod(temporary, 0o666 & ~_umask())
         os.replace(temporary, path)
-    except OSError as error:
+    except Exception as error:
+        reason = _reason_to_fail(error)
+        if reason is None:
+            raise
         raise UserError(
-            f"{path}: cannot be written: {error.strerror or error}",
+            f"{path}: cannot be written: {reason.strerror or reason}",
             "free some disk space or choose another results folder; nothing computed so far is lost",
         ) from error
     finally:
         if temporary is not None and os.path.exists(temporary):
             os.unlink(temporary)
+
+
+def _reason_to_fail(error: BaseException | None) -> OSError | None:
+    """The operating system's error behind an exception: torch hides a full disk behind a RuntimeError."""
+    while error is not None and not isinstance(error, OSError):
+        error = error.__context__
+    return error
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:

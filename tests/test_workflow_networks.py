@@ -1,4 +1,4 @@
-"""Learned teachers through the real Snakefile, very small: digits and a text file, with draws, judge and every metric."""
+"""Learned teachers through the real Snakefile, very small: digits and a text file, with draws, judge, every metric."""
 
 from __future__ import annotations
 

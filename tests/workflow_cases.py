@@ -1,4 +1,4 @@
-"""Tiny experiments, and ways to run them through the real Snakefile; shared by the tests of the workflow and the stages."""
+"""Tiny experiments, and ways to run them through the real Snakefile; for the tests of the workflow and the stages."""
 
 from __future__ import annotations
 
