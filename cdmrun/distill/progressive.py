@@ -40,7 +40,8 @@ class ComposedMatching:
     ----------
     divergence
         ``forward_kl``, KL(teacher ‖ student), whose floor is the conditional total correlation; or ``reverse_kl``,
-        KL(student ‖ teacher), SDTT's released default, which seeks modes.
+        KL(student ‖ teacher), SDTT's released default, which seeks modes; for the absorbing process only, since it is
+        not linear in a target that depends on the state drawn in between.
     """
 
     def __init__(
@@ -53,6 +54,8 @@ class ComposedMatching:
         divergence: str = "forward_kl",
         grid: str = "uniform",
     ) -> None:
+        if divergence == "reverse_kl" and not isinstance(student.process, Absorbing):
+            raise ValueError("reverse_kl is biased here: without masks the target depends on a drawn state")
         self.student = student
         self.teacher = teacher
         self.source = source

@@ -34,7 +34,7 @@ class Bound:
     bits_per_token
         Mean over sequences.
     stderr
-        Standard error of that mean over sequences, with everything else that was drawn.
+        Standard error of that mean over sequences, with everything else that was drawn; NaN for a single sequence.
     exact
         Whether each sequence's value is its exact likelihood: absorbing, one step, an exact kernel.
     """
@@ -56,7 +56,8 @@ def nll_bound(sampler: Sampler, held_out: Tensor, generator: torch.Generator, dr
     values = torch.cat([_batch_bound(sampler, x_0, generator, draws) for x_0 in held_out.split(BATCH)])
     bits = values / (held_out.shape[1] * math.log(2.0))
     exact = sampler.nfe == 1 and isinstance(sampler.process, Absorbing) and _starts_in_one_state(sampler.process)
-    return Bound(float(bits.mean()), float(bits.std() / math.sqrt(len(bits))), exact)
+    stderr = float(bits.std() / math.sqrt(len(bits))) if len(bits) > 1 else math.nan
+    return Bound(float(bits.mean()), stderr, exact)
 
 
 def _starts_in_one_state(process: ForwardProcess) -> bool:

@@ -35,7 +35,16 @@ def check_students(e: Resolved, files: Files) -> Iterator[SpecError]:
             yield from _cdm(e, place, student, facts, teacher)
         else:
             yield from _halving(e, place, student)
+            yield from _reverse(e, place, student)
     yield from _same_students(e)
+
+
+def _reverse(e: Resolved, place: tuple[str, ...], student: dict[str, Any]) -> Iterator[SpecError]:
+    """Without masks the composed target depends on a drawn state, in which reverse KL is not linear: biased rounds."""
+    process = e.spec.get("forward_process")
+    if process is not None and process["kind"] != "absorbing" and student["divergence"] == "reverse_kl":
+        message = f"reverse_kl is biased under the {process['kind']} process: use forward_kl"
+        yield e.error((*place, "divergence"), message)
 
 
 def check_entries(e: Resolved, files: Files) -> Iterator[SpecError]:

@@ -90,7 +90,8 @@ def train(
             loss = _one_step(state, objective, step_generator(seed, state.step, device))
             if not math.isfinite(loss):
                 raise UserError(
-                    f"the loss is {loss} at step {state.step} of {settings.steps}", "lower train.lr or train.clip"
+                    f"the loss or its gradient is not finite at step {state.step + 1} of {settings.steps}",
+                    "lower train.lr or train.clip",
                 )
             now = time.monotonic()
             if state.log(loss) and report is not None:
@@ -169,7 +170,9 @@ def _one_step(state: _State, objective: Objective, generator: torch.Generator) -
     state.optimiser.zero_grad(set_to_none=True)
     loss = objective(generator)
     loss.backward()
-    nn.utils.clip_grad_norm_(state.parameters, settings.clip)
+    norm = nn.utils.clip_grad_norm_(state.parameters, settings.clip)
+    if not bool(torch.isfinite(norm)):  # before it reaches the weights, so that the last checkpoint stays good
+        return math.nan
     state.optimiser.step()
     state.step += 1
     # a short average at first, so that the random start is forgotten

@@ -56,11 +56,11 @@ def test_independent_positions_lose_nothing_under_absorbing_noise(divergence: st
 
 @pytest.mark.parametrize("divergence", ["forward_kl", "reverse_kl"])
 def test_losses_are_divergences(divergence: str) -> None:
-    for kind in ("absorbing", "uniform", "matrix"):
+    for kind in ("absorbing", "uniform", "matrix") if divergence == "forward_kl" else ("absorbing",):
         student, objective = objective_of(independent(kind), divergence)
         with torch.no_grad():
             student.shift[0, 0] += 2.0
-        assert float(objective(generator())) > 0.01
+        assert float(objective(generator()).detach()) > 0.01
 
 
 @pytest.mark.parametrize("kind", ["absorbing", "uniform", "matrix"])
@@ -71,13 +71,11 @@ def test_the_forward_gradient_vanishes_at_the_composed_teacher(kind: str) -> Non
     assert float(student.shift.grad.abs().max()) < 0.01
 
 
-@pytest.mark.xfail(strict=True, reason="reverse KL is not linear in a target that depends on the drawn middle state")
 @pytest.mark.parametrize("kind", ["uniform", "matrix"])
-def test_the_reverse_gradient_vanishes_at_the_composed_teacher(kind: str) -> None:
-    """It does not: without masks, reverse-KL rounds drift even where a factorised student could be exact."""
-    student, objective = objective_of(independent(kind), "reverse_kl", nfe=2, batch=20_000)
-    objective(generator()).backward()
-    assert float(student.shift.grad.abs().max()) < 0.01
+def test_reverse_kl_needs_masks(kind: str) -> None:
+    """Its rounds would drift even where a factorised student could be exact."""
+    with pytest.raises(ValueError, match="biased"):
+        objective_of(independent(kind), "reverse_kl")
 
 
 def test_correlated_data_leave_a_floor() -> None:

@@ -234,3 +234,10 @@ def test_two_specs_with_one_name(write: Write) -> None:
 def test_a_broken_section_does_not_hide_the_others(errors: Errors) -> None:
     text = TEXT.replace("kind: kjv", "kind: kvj").replace("[8, 4, 2, 1]", "[8, 2, 1]")
     assert [e.path for e in errors(text)] == ["data.kind", "students.halving.nfe[1]"]
+
+
+def test_reverse_kl_is_refused_where_it_is_biased(errors: Errors) -> None:
+    student = "students:\n  halving: {method: progressive, nfe: [2, 1], divergence: reverse_kl}\n"
+    text = RING.split("students")[0] + student
+    assert "students.halving.divergence: reverse_kl is biased under the uniform process" in only(errors(text))
+    assert not errors(text.replace("uniform", "absorbing"))

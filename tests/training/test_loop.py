@@ -142,7 +142,7 @@ def test_a_loss_that_is_no_number_names_its_step(tmp_path: Path, loss: float) ->
     def broken(generator: torch.Generator) -> Tensor:
         return objective(generator) * (loss if next(calls) == 4 else 1.0)
 
-    with pytest.raises(UserError, match=rf"the loss is {loss} at step 5 of 30") as caught:
+    with pytest.raises(UserError, match="not finite at step 5 of 30") as caught:
         train(model, broken, SETTINGS, 0, tmp_path / "c.pt")
     assert "train.lr" in caught.value.remedy
     saved = load_checkpoint(tmp_path / "c.pt", "")

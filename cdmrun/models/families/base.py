@@ -100,7 +100,11 @@ def shared(**kwargs: Any) -> Any:
 
 
 class Head(nn.Module, ABC):
-    """Turns trunk features and unary log-odds into a joint law; starts out as the product of the unaries."""
+    """Turns trunk features and unary log-odds into a joint law.
+
+    Factorised, autoregressive and joint heads start as the product of the unaries; those with hidden states start
+    away from it, since components that are all alike are a saddle.
+    """
 
     @abstractmethod
     def forward(self, features: Tensor, unary: Tensor, fixed: Tensor, spoken: Tensor) -> JointDistribution:
