@@ -14,6 +14,8 @@ Two choices that the literature leaves to the reader are spelt out as options:
 
 from __future__ import annotations
 
+from functools import cache
+
 import torch
 from torch import Tensor
 
@@ -46,6 +48,15 @@ class TauLeaping(FactorizedKernel):
         stays = self.process.one_hot(x_t) * (1.0 - leaves)
         return stays + leaves * safe_divide(expected, total)
 
+    def sample(self, x_t: Tensor, t: Tensor, s: Tensor, generator: torch.Generator) -> Tensor:
+        if self.jumps != "poisson":
+            return super().sample(x_t, t, s, generator)
+        expected = self.expected_jumps(x_t, t, s)
+        jumps = torch.poisson(expected, generator=generator)  # the law itself is needed for scoring alone
+        levels = torch.arange(expected.shape[-1], device=x_t.device)
+        moved = x_t + (jumps * (levels - x_t.unsqueeze(-1))).sum(-1).long()
+        return moved.clamp(0, expected.shape[-1] - 1)
+
     def expected_jumps(self, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
         """Expected number of jumps to each state during the step, float64 [B, L, C]."""
         c = self.model(x_t, t).marginals()
@@ -59,26 +70,47 @@ class TauLeaping(FactorizedKernel):
 
 
 def clamped_compound_poisson(expected: Tensor, x: Tensor) -> Tensor:
-    """Law of clamp(x + Σ_y N_y (y − x), 0, C − 1) with N_y ~ Poisson(expected_y), float64 [B, L, C].
+    """Law of clamp(x + Σ_y N_y (y − x), 0, C − 1) with N_y ~ Poisson(expected_y), float64 [..., C].
 
-    Exact up to wrap-around: the characteristic function is inverted by a discrete Fourier transform over a window of
-    integers wide enough for the mean plus many deviations; at expectations so large that the sum surely leaves the
-    window (the first leap from t = 1 under the uniform process), expectations are capped at `CAP` jumps in all.
+    The characteristic function of the sum is inverted only where it is needed: at the levels, and summed over all that
+    is clamped to the lowest and the highest. Exact up to wrap-around in a window of integers that is wide enough for
+    `CAP` expected jumps in all; more than that (never met at α_t ≥ 1e-6) are scaled down to it.
     """
     states = expected.shape[-1]
     expected = expected * (CAP / expected.sum(-1, keepdim=True).clamp_min(CAP))
-    size = torch.arange(states, device=x.device) - x.unsqueeze(-1)  # y − x
-    window = 1 << (6 * (states - 1) * int(CAP) - 1).bit_length()  # 3 CAP jumps across the whole range, either way
-    jumps = torch.zeros(*x.shape, window, dtype=torch.float64, device=x.device)
-    jumps.scatter_(-1, size % window, expected)
-    total = expected.sum(-1, keepdim=True)
-    law = torch.fft.irfft(torch.exp(torch.fft.rfft(jumps) - total), n=window).clamp_min(0.0)
-    law = law / law.sum(-1, keepdim=True)
-    landed = torch.arange(window, device=x.device)
-    landed = torch.where(landed < window // 2, landed, landed - window)  # negative sums wrap to the far end
-    target = (x.unsqueeze(-1) + landed).clamp(0, states - 1)
-    return torch.zeros_like(expected).scatter_add_(-1, target, law)
+    blocks = zip(expected.reshape(-1, states).split(ROWS), x.reshape(-1).split(ROWS), strict=True)
+    return torch.cat([_inverted(rates, start) for rates, start in blocks]).view(expected.shape)
 
 
 #: Most expected jumps of one position in one leap that the Poisson window resolves.
 CAP = 16.0
+
+#: Positions whose characteristic functions are held at once.
+ROWS = 4096
+
+
+def _inverted(expected: Tensor, x: Tensor) -> Tensor:
+    """`clamped_compound_poisson` of rows, [N, C] and [N]."""
+    frequency, inversion = _inversion(expected.shape[-1])
+    frequency, inversion = frequency.to(x.device), inversion.to(x.device)
+    levels = torch.arange(expected.shape[-1], dtype=torch.float64, device=x.device)
+    phase = torch.polar(torch.ones_like(frequency), -frequency * levels.unsqueeze(-1))  # e^{−iωy}, [C, F]
+    start = phase[x]  # e^{−iωx}
+    jumps = torch.complex(expected @ phase.real, expected @ phase.imag) * start.conj()
+    psi = torch.exp(jumps - expected.sum(-1, keepdim=True)) * start
+    law = (psi.real @ inversion.real - psi.imag @ inversion.imag).clamp_min(0.0)
+    return law / law.sum(-1, keepdim=True)
+
+
+@cache
+def _inversion(states: int) -> tuple[Tensor, Tensor]:
+    """Frequencies ω ≥ 0 [F] and the complex weights [F, C] that turn a characteristic function into a clamped law."""
+    half = 3 * (states - 1) * int(CAP)  # 3 CAP jumps across the whole range, either way
+    window = 2 * half
+    frequency = 2.0 * torch.pi * torch.arange(half + 1, dtype=torch.float64) / window
+    landed = torch.arange(-half, half, dtype=torch.float64)
+    twice = torch.full_like(frequency, 2.0)
+    twice[0] = twice[-1] = 1.0  # the others stand for their conjugates too
+    waves = torch.polar(twice.unsqueeze(-1).expand(-1, window) / window, torch.outer(frequency, landed))
+    weights = torch.zeros(half + 1, states, dtype=torch.complex128)
+    return frequency, weights.index_add_(1, landed.long().clamp(0, states - 1), waves)
