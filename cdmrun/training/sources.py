@@ -57,34 +57,32 @@ def noised_pairs(source: Source, process: ForwardProcess) -> PairSource:
 def rollout_pairs(
     levels: np.ndarray, contexts: np.ndarray, sequences: np.ndarray, process: ForwardProcess
 ) -> PairSource:
-    """Noised data at one of several levels, and what a teacher's long sampler made of it.
+    """Data noised to one of several levels, and what a teacher's long sampler made of it, seen at a time below.
 
-    At a level itself the pair is an exact draw from data's x_t and the teacher's p^θ_{0|t}(· | x_t). A time between
-    levels starts from the next level above and walks the bridge down: the Markov decomposition of method.md,
-    section 3, with the teacher's kernels.
+    A row is an exact draw from data's x_level and the teacher's p^θ_{0|level}(· | x_level). Any time t below the level
+    is reached by the bridge between the two: the Markov decomposition of method.md, section 3, with the teacher's
+    kernels from the level on. A pair at t is made from a row drawn evenly among all whose level is t or more, so that
+    each row serves many times and every use hides other positions.
 
     Parameters
     ----------
     levels
         Time of each row, ascending, [n]; the last is 1.
     contexts, sequences
-        x_t at that time, and the teacher's x_0, both [n, L].
+        x_level and the teacher's x_0, both [n, L].
     """
-    times, first = np.unique(levels, return_index=True)
-    count = np.diff([*first, len(levels)])
+    grid = torch.from_numpy(np.ascontiguousarray(levels, dtype=np.float64))
     tables = [torch.from_numpy(array.astype(np.int64)) for array in (contexts, sequences)]
-    grid, begin, size = torch.from_numpy(times), torch.from_numpy(first), torch.from_numpy(count)
 
     def draw(t: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         device = generator.device
-        level = torch.searchsorted(grid.to(device), t - 1e-9)
+        above = grid.to(device)
+        first = torch.searchsorted(above, t - 1e-9)
         uniform = torch.rand(len(t), dtype=torch.float64, device=device, generator=generator)
-        row = begin.to(device)[level] + (uniform * size.to(device)[level]).long()
+        row = first + (uniform * (len(above) - first)).long()
         x_level, x_0 = (table.to(device)[row] for table in tables)
-        above = grid.to(device)[level]
-        x_t = torch.where(
-            (above > t + 1e-9).unsqueeze(-1), process.sample_bridge(x_0, x_level, t, above, generator), x_level
-        )
-        return x_0, x_t
+        level = torch.maximum(above[row], t)
+        walked = process.sample_bridge(x_0, x_level, t, level, generator)
+        return x_0, torch.where((level > t).unsqueeze(-1), walked, x_level)
 
     return draw
