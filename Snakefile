@@ -10,9 +10,9 @@
 #   snakemake --cores all                                         every specs/*.yaml
 #   snakemake --cores all --config specs=a.yaml,b.yaml out=DIR    these, under DIR
 
-from cdmrun.workflow import PRIORITY, Workflow
+from cdmrun.workflow import PRIORITY, Pipeline
 
-flow = Workflow(config)
+flow = Pipeline(config)
 OUT = flow.out
 RUN = f"--out '{OUT}' --threads {{threads}} --device $([ {{resources.gpu}} -gt 0 ] && echo auto || echo cpu) 2>&1 | tee {{log}}"
 

@@ -17,7 +17,7 @@ from cdmrun.spec.plan_types import Experiment, Plan, Run
 PRIORITY: Mapping[str, int] = {"data": 90, "teachers": 80, "draws": 70, "students": 50, "samples": 20}
 
 
-class Workflow:
+class Pipeline:
     """A plan as the Snakefile sees it.
 
     Parameters

@@ -15,7 +15,7 @@ SCORES = {
     *("experiment", "process", "method", "family", "nfe", "metric", "seed"),
     *("value", "unit", "seconds_per_sample", "run_id"),
 }
-SUMMARY = (SCORES - {"seed", "value", "run_id"}) | {"mean", "ci_low", "ci_high", "n"}
+SUMMARY = (SCORES - {"seed", "value"}) | {"mean", "ci_low", "ci_high", "n"}
 
 
 @pytest.fixture(scope="module")

@@ -12,7 +12,7 @@ from scipy import stats
 LINE_COLUMNS = ["experiment", "process", "method", "family", "name"]
 SUMMARY_COLUMNS = [
     *LINE_COLUMNS,
-    *("nfe", "metric", "mean", "ci_low", "ci_high", "n", "unit", "estimate", "seconds_per_sample"),
+    *("nfe", "metric", "mean", "ci_low", "ci_high", "n", "unit", "estimate", "seconds_per_sample", "run_id"),
 ]
 _WEAKEST_LAST = ("exact", "bound", "estimate")
 
@@ -29,7 +29,7 @@ def summarise(scores: pd.DataFrame) -> pd.DataFrame:
     -------
     DataFrame with columns `SUMMARY_COLUMNS` and, in memory, ``status`` and ``role``. The interval is Student's t
     over seeds; with one seed it is mean ± 1.96 standard errors where the score has one, and empty otherwise.
-    ``seconds_per_sample`` is the median over seeds.
+    ``seconds_per_sample`` is the median over seeds, ``run_id`` the scores runs behind the row, one a seed.
     """
     rows = []
     present = scores.dropna(subset=["value"])
@@ -37,7 +37,8 @@ def summarise(scores: pd.DataFrame) -> pd.DataFrame:
         mean, low, high = interval(group["value"].tolist(), group["stderr"].tolist())
         weakest = max(group["estimate"], key=lambda e: _WEAKEST_LAST.index(e) if e in _WEAKEST_LAST else -1)
         stale = (group["status"] == "stale-code").any()
-        values = (mean, low, high, len(group), group["unit"].iloc[0], weakest, _median(group))
+        runs = ";".join(group["run_id"])
+        values = (mean, low, high, len(group), group["unit"].iloc[0], weakest, _median(group), runs)
         rows.append((*keys, *values, "stale-code" if stale else "fresh", group["role"].iloc[0]))
     return pd.DataFrame(rows, columns=[*SUMMARY_COLUMNS, "status", "role"])
 
