@@ -116,10 +116,7 @@ class _State:
         self.model = model
         self.settings = settings
         self.parameters = [p for p in model.parameters() if p.requires_grad]
-        matrices = [p for p in self.parameters if p.ndim >= 2]
-        others = [p for p in self.parameters if p.ndim < 2]
-        groups = [{"params": matrices, "weight_decay": settings.weight_decay}, {"params": others, "weight_decay": 0.0}]
-        self.optimiser = torch.optim.AdamW(groups, lr=settings.lr, betas=(0.9, 0.98), fused=True)
+        self.optimiser = torch.optim.AdamW(_groups(model, settings), lr=settings.lr, betas=(0.9, 0.98), fused=True)
         self.average = [p.detach().clone() for p in self.parameters]
         self.step = 0
         self.history: list[tuple[int, float, float]] = []
@@ -162,11 +159,27 @@ class _State:
                 parameter.copy_(average)
 
 
+def _groups(model: nn.Module, settings: TrainSettings) -> list[dict[str, Any]]:
+    """Parameter groups: matrices decay, vectors do not; a head has its own learning rate."""
+    groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
+    for name, parameter in model.named_parameters():
+        if parameter.requires_grad:
+            groups.setdefault((name.startswith("head."), parameter.ndim >= 2), []).append(parameter)
+    return [
+        {
+            "params": parameters,
+            "weight_decay": settings.weight_decay if matrix else 0.0,
+            "factor": settings.head_factor if head else 1.0,
+        }
+        for (head, matrix), parameters in groups.items()
+    ]
+
+
 def _one_step(state: _State, objective: Objective, generator: torch.Generator) -> float:
     """One optimiser step; returns the loss."""
     settings = state.settings
     for group in state.optimiser.param_groups:
-        group["lr"] = settings.rate_at(state.step)
+        group["lr"] = settings.rate_at(state.step) * group["factor"]
     state.optimiser.zero_grad(set_to_none=True)
     loss = objective(generator)
     loss.backward()

@@ -16,6 +16,9 @@ class TrainSettings:
         Optimiser steps, and sequences a step.
     lr, warmup, decay
         Peak learning rate, steps of linear warm-up, and what follows: ``cosine`` to zero, or ``constant``.
+    head_factor
+        What multiplies the rate for the parameters of a family's head: a trunk that starts from its teacher wants
+        small steps, a head that starts from nothing large ones.
     weight_decay, clip
         AdamW's decay (matrices only), and the bound on the gradient's norm.
     ema
@@ -29,6 +32,7 @@ class TrainSettings:
     steps: int = 2000
     batch: int = 64
     lr: float = 2e-3
+    head_factor: float = 1.0
     warmup: int = 100
     decay: str = "cosine"
     weight_decay: float = 0.0

@@ -266,3 +266,20 @@ def test_training_times_are_stratified() -> None:
     slices = (drawn - EARLIEST) / (1 - EARLIEST) * 16
     assert slices.floor().tolist() == list(range(16))
     assert EARLIEST <= float(drawn.min()) <= float(drawn.max()) <= 1.0
+
+
+def test_a_head_has_its_own_learning_rate() -> None:
+    """With a factor of zero nothing but the trunk moves."""
+    process = Absorbing(3)
+    model = NetworkModel(process, NetworkShape(4, {"kind": "hmm", "states": 4}, {"layers": 1, "width": 8, "heads": 2}))
+    before = {name: value.clone() for name, value in model.named_parameters()}
+    x_0 = torch.randint(3, (8, 4), generator=torch.Generator().manual_seed(0))
+    times = torch.full((8,), 0.5, dtype=torch.float64)
+
+    def objective(generator: torch.Generator) -> Tensor:
+        return -model(process.noise(x_0, 0.0, times, generator), times).log_prob(x_0).mean()
+
+    train(model, objective, TrainSettings(steps=3, batch=8, warmup=0, head_factor=0.0), 0)
+    moved = {name for name, value in model.named_parameters() if not torch.equal(value, before[name])}
+    assert moved
+    assert not any(name.startswith("head.") for name in moved)
