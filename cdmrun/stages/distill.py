@@ -32,7 +32,8 @@ def run(job: Job) -> None:
 
 
 def _conditional_matching(job: Job, dataset: Dataset, teacher: ConditionalModel) -> None:
-    student = _new_student(job, dataset, teacher, job.config["family"], job.config["match"])
+    from_teacher = job.config["init"] == "teacher"
+    student = _new_student(job, dataset, teacher, job.config["family"], job.config["match"], from_teacher)
     settings = build_settings(job.config["train"])
     steps = StepSchedule(job.config["nfe"], job.config["grid"])
     target = job.config["target"]["kind"]
@@ -56,7 +57,8 @@ def _progressive(job: Job, dataset: Dataset, teacher: ConditionalModel) -> None:
     settings = build_settings(job.config["train"])
     for number, nfe in enumerate(rounds(job.config["nfe"], job.config["start"])):
         name = f"model-{nfe}"
-        student = _new_student(job, dataset, teacher, {"kind": "factorized"}, "clean")
+        from_teacher = number > 0 or job.config["init"] == "teacher"  # after the first round the teacher is a student
+        student = _new_student(job, dataset, teacher, {"kind": "factorized"}, "clean", from_teacher)
         if (job.folder / f"{name}.json").exists():
             student = load_model(teacher.process, job.folder, name, job.device)  # type: ignore[assignment]
         else:
@@ -77,12 +79,12 @@ def _progressive(job: Job, dataset: Dataset, teacher: ConditionalModel) -> None:
 
 
 def _new_student(
-    job: Job, dataset: Dataset, teacher: ConditionalModel, family: dict[str, Any], matches: str
+    job: Job, dataset: Dataset, teacher: ConditionalModel, family: dict[str, Any], matches: str, from_teacher: bool
 ) -> NetworkModel:
-    """A student, started from the teacher's weights where the spec says so and there are any."""
+    """A student, started from the teacher's weights if it is to be and there are any."""
     # leave-one-out is what the exact reverse kernel needs of a network under any process (method.md, section 8)
     prediction = teacher.shape.prediction if isinstance(teacher, NetworkModel) else "leave_one_out"
-    if isinstance(teacher, NetworkModel) and job.config["init"] == "teacher":
+    if isinstance(teacher, NetworkModel) and from_teacher:
         shape = network_shape(dataset, teacher.shape.trunk, family, matches, prediction)
         student = NetworkModel(teacher.process, shape)
         student.start_from(teacher)
