@@ -73,9 +73,10 @@ METRICS: dict[str, MetricInfo] = {
             "self_bleu",
             "Self-BLEU",
             "",
-            "lower",
+            "reference",
             "estimate",
-            "How much the samples repeat one another (BLEU of each sample against the others).",
+            "How much the samples share with one another (character BLEU of each sample against the others). Noise "
+            "shares little, collapse much: close to held-out data is good.",
         ),
         MetricInfo(
             "tv",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import base64
 import io
 import zipfile
-from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,8 @@ from typing import Any
 import matplotlib.image
 import numpy as np
 
-from cdmrun.files import read_json
+from cdmrun.data.dataset import Dataset
+from cdmrun.errors import UserError
 from cdmrun.report.collect import is_complete
 from cdmrun.report.look import pretty
 from cdmrun.report.tables import Line, lines_of, of_entry
@@ -65,22 +65,25 @@ def sample_grid(plan: Plan, experiment: Experiment, out: Path) -> SampleGrid | N
     folder = _data_folder(plan, experiment, out)
     if folder is None:
         return None
-    meta = read_json(folder / "meta.json")
-    if not (meta.get("alphabet") or meta.get("image_shape")):
+    try:
+        dataset = Dataset.read(folder)
+    except UserError:  # the report shows what there is
+        return None
+    if not (dataset.alphabet or dataset.image_shape):
         return None
     shown = int(experiment.spec.get("report", {}).get("samples_shown", 6))
-    test = _load(folder / "dataset.npz").get("test", np.empty((0, 0)))
+    test = dataset.splits.get("test", np.empty((0, 0)))
     spread = np.linspace(0, len(test) - 1, min(shown, len(test))).round().astype(int)
-    held_out = _show(test[spread], meta) if len(test) else Shown()
+    held_out = _show(test[spread], dataset) if len(test) else Shown()
     columns = tuple(sorted({nfe for entry in experiment.entries for nfe in entry.nfe}))
     rows, masked = [], False
     for line in lines_of(experiment):
-        row = _row(experiment, line, out, columns, meta, shown)
+        row = _row(experiment, line, out, columns, dataset, shown)
         if row is not None:
             rows.append(row)
             masked = masked or any(MASK_SIGN in text for cell in row.cells if cell for text in cell.texts)
-    kind = "text" if meta.get("alphabet") else "image"
-    return SampleGrid(kind, columns, tuple(rows), held_out, int(meta.get("length", 0)), masked)
+    kind = "text" if dataset.alphabet else "image"
+    return SampleGrid(kind, columns, tuple(rows), held_out, dataset.length, masked)
 
 
 def _data_folder(plan: Plan, experiment: Experiment, out: Path) -> Path | None:
@@ -92,13 +95,13 @@ def _data_folder(plan: Plan, experiment: Experiment, out: Path) -> Path | None:
 
 
 def _row(
-    experiment: Experiment, line: Line, out: Path, columns: tuple[int, ...], meta: Mapping[str, Any], shown: int
+    experiment: Experiment, line: Line, out: Path, columns: tuple[int, ...], dataset: Dataset, shown: int
 ) -> SampleRow | None:
     entry = _first_ready(experiment, line, out)
     if entry is None:
         return None
     arrays = _load(out / entry.samples / "samples.npz")
-    cells = tuple(_show(arrays[f"nfe_{nfe}"][:shown], meta) if f"nfe_{nfe}" in arrays else None for nfe in columns)
+    cells = tuple(_show(arrays[f"nfe_{nfe}"][:shown], dataset) if f"nfe_{nfe}" in arrays else None for nfe in columns)
     return SampleRow(pretty(line.name), entry.seed, cells)
 
 
@@ -116,12 +119,12 @@ def _load(path: Path) -> dict[str, np.ndarray]:
         return {}
 
 
-def _show(tokens: np.ndarray, meta: Mapping[str, Any]) -> Shown:
+def _show(tokens: np.ndarray, dataset: Dataset) -> Shown:
     """``tokens`` [n, L] as texts or as one image."""
-    if meta.get("alphabet"):
-        return Shown(tuple(decode(row, str(meta["alphabet"])) for row in tokens))
-    height, width = (int(size) for size in meta["image_shape"][:2])
-    return _image(tokens.reshape(-1, height, width), int(meta["vocabulary"]))
+    if dataset.alphabet:
+        return Shown(tuple(decode(row, dataset.alphabet) for row in tokens))
+    height, width = dataset.image_shape or (1, dataset.length)
+    return _image(tokens.reshape(-1, height, width), dataset.vocabulary)
 
 
 def decode(tokens: np.ndarray, alphabet: str) -> str:

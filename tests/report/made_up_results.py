@@ -9,6 +9,7 @@ from typing import Any
 
 import numpy as np
 
+from cdmrun.data.dataset import Dataset
 from cdmrun.spec.plan_types import Entry, Experiment, Plan, Run
 
 ALPHABET = "abcdefghijklmnopqrstuvwxyz "
@@ -102,7 +103,8 @@ class Builder:
         estimates: dict[str, str] | None = None,
     ) -> Experiment:
         """Add an experiment with all its products."""
-        data_key = self.product("data", name, "00000000", {}, **_data(data))
+        data_key = self.product("data", name, "00000000", {})
+        _data(data).save(self.out / data_key)
         teacher = self.product("teachers", f"network-{name}", "11111111", {"data": data_key})
         entries = []
         for index, (method, family, line, role, nfe) in enumerate(lines):
@@ -142,21 +144,22 @@ class Builder:
         return made
 
 
-def _data(kind: str) -> dict[str, Any]:
+def _data(kind: str) -> Dataset:
+    """A data set as the fetch stage leaves it, so that the report is tested on files of the real shape."""
     rng = np.random.default_rng(7)
+    table, alphabet, image_shape, vocabulary, length = None, None, None, 27, 64
+    test = np.empty((0, length), dtype=np.uint8)
     if kind == "text":
-        meta = {"alphabet": ALPHABET, "image_shape": None, "vocabulary": 27, "length": 64}
+        alphabet = ALPHABET
         words = ("and", "the", "lord", "said", "unto", "moses", "in", "beginning", "was", "word")
         texts = [" ".join(rng.choice(words, 30))[:64] for _ in range(20)]
         test = np.array([[ALPHABET.index(char) for char in text] for text in texts], dtype=np.uint8)
-        return {"meta": meta, "dataset_npz": {"test": test}}
-    if kind == "digits":
-        meta = {"alphabet": None, "image_shape": [8, 8], "vocabulary": 17, "length": 64}
-        return {"meta": meta, "dataset_npz": {"test": _draw(rng, kind, 64)}}
-    return {
-        "meta": {"alphabet": None, "image_shape": None, "vocabulary": 4, "length": 4},
-        "dataset_npz": {"test": _draw(rng, kind, 1)},
-    }
+    elif kind == "digits":
+        image_shape, vocabulary, test = (8, 8), 17, _draw(rng, kind, 64)
+    else:
+        vocabulary, length, table = 4, 4, np.full((4, 4, 4, 4), 4.0**-4)
+    splits = {} if table is not None else {"test": test}
+    return Dataset(kind, vocabulary, length, splits, table, kind == "digits", alphabet, image_shape, "made up", "none")
 
 
 def _draw(rng: np.random.Generator, kind: str, nfe: int) -> np.ndarray:
