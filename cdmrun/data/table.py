@@ -12,8 +12,8 @@ import numpy.typing as npt
 from cdmrun.data.dataset import Dataset
 from cdmrun.data.registry import register
 from cdmrun.errors import UserError
+from cdmrun.limits import MAX_STATES
 
-MAX_STATES = 20_000
 SUM_TOLERANCE = 1e-6
 
 

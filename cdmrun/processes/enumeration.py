@@ -6,10 +6,8 @@ import torch
 from torch import Tensor
 
 from cdmrun.errors import UserError
+from cdmrun.limits import MAX_STATES
 from cdmrun.processes.base import ForwardProcess
-
-#: More joint states than this and the exact computations refuse (a matrix over them no longer fits in memory).
-MAX_STATES = 20_000
 
 
 def check_enumerable(symbols: int, length: int) -> int:

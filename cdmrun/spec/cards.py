@@ -82,17 +82,7 @@ def users_of(plan: Plan) -> dict[str, list[str]]:
 
 
 def _card(run: Run, experiments: list[str], specs: list[str]) -> dict[str, Any]:
-    return {
-        "key": run.key,
-        "kind": run.kind,
-        "slug": run.slug,
-        "id": run.id,
-        "stage": run.stage,
-        "config": run.config,
-        "inputs": run.inputs,
-        "experiments": experiments,
-        "source": {"specs": specs},
-    }
+    return {**run.described(), "experiments": experiments, "source": {"specs": specs}}
 
 
 def _same(path: Path, text: str) -> bool:

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdmrun.files import sha256_of
+from cdmrun.limits import MAX_STATES
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-#: Most states that can be enumerated, the absorbing mask included.
-MAX_STATES = 20_000
 MAX_ENTRIES = 10_000_000
 
 

@@ -50,6 +50,18 @@ class Run:
         """The `cdmrun` stage command that makes this product."""
         return STAGE_OF_KIND[self.kind]
 
+    def described(self) -> dict[str, Any]:
+        """What the run is, as plain data: the head of its card and of its entry in a plan's JSON."""
+        return {
+            "key": self.key,
+            "kind": self.kind,
+            "slug": self.slug,
+            "id": self.id,
+            "stage": self.stage,
+            "config": self.config,
+            "inputs": self.inputs,
+        }
+
 
 @dataclass(frozen=True)
 class Entry:

@@ -58,13 +58,7 @@ def plan_json(plan: Plan, states: Mapping[str, RunState], seconds: Mapping[str, 
     users = users_of(plan)
     runs = [
         {
-            "key": key,
-            "kind": run.kind,
-            "slug": run.slug,
-            "id": run.id,
-            "stage": run.stage,
-            "config": run.config,
-            "inputs": run.inputs,
+            **run.described(),
             "experiments": users.get(key, []),
             "state": states[key].state,
             "estimated_seconds": seconds.get(key),

@@ -16,19 +16,11 @@ from cdmrun.processes import Absorbing, ForwardProcess, Matrix, Uniform, make_sc
 from cdmrun.samplers import Sampler, analytic_sampler, student_sampler, tau_leaping_sampler
 from cdmrun.training import TrainSettings
 
-#: α at t = 1 of processes for which it must stay positive.
-SMALLEST_ALPHA = 1e-5
-
 
 def build_process(config: Mapping[str, Any], vocabulary: int) -> ForwardProcess:
-    """The forward process of a spec's ``forward_process`` over the given number of tokens."""
+    """The forward process of a resolved spec's ``forward_process`` over the given number of tokens."""
     kind = config["kind"]
-    alpha_min = config.get("alpha_min")
-    if alpha_min is None:
-        alpha_min = 0.0 if kind == "absorbing" else SMALLEST_ALPHA
-    schedule = make_schedule(
-        config.get("schedule", "loglinear"), alpha_min, config.get("sigma_min", 1e-4), config.get("sigma_max", 20.0)
-    )
+    schedule = make_schedule(config["schedule"], config["alpha_min"], config["sigma_min"], config["sigma_max"])
     if kind == "uniform":
         return Uniform(vocabulary, schedule)
     if kind == "absorbing":
