@@ -21,18 +21,23 @@ _HOME: dict[str, str] = {
             " time_grid"
         ),
         "cdmrun.models": (
-            "ConditionalModel EnumeratedTeacher EvaluationCounter JointDistribution NetworkModel NetworkShape"
-            " load_model save_model"
+            "ConditionalModel EnumeratedTeacher EvaluationCounter ExactTeacher JointDistribution MarkovTeacher NetworkModel"
+            " NetworkShape load_model save_model"
         ),
         "cdmrun.models.families": "Autoregressive Factorized HiddenMarkov Joint Mixture",
         "cdmrun.samplers": (
-            "Sampler Step TransitionKernel analytic_sampler student_kernel student_sampler tau_leaping_sampler"
+            "FirstHitting Sampler Step TransitionKernel Uniformization analytic_sampler student_kernel student_sampler"
+            " tau_leaping_sampler theta_sampler"
         ),
         "cdmrun.distill": "ComposedMatching ExactMatching SampledMatching StepSchedule rounds",
         "cdmrun.training": "TrainResult TrainSettings train",
         "cdmrun.training.denoising": "Denoising",
         "cdmrun.training.sources": "array_source table_source",
-        "cdmrun.metrics.exact": "cross_entropy data_law exact_nll_bound kl_divergence output_law total_variation",
+        "cdmrun.metrics.divergences": (
+            "cross_entropy jensen_shannon kl_divergence marginal_variation total_variation"
+        ),
+        "cdmrun.metrics.exact": "ExactAnalysis analyse data_law output_law",
+        "cdmrun.metrics.excess": "excess_nll_bound",
         "cdmrun.metrics.nll_bound": "Bound nll_bound",
         "cdmrun.metrics.ngram": "NgramJudge",
         "cdmrun.metrics.entropy": "sample_unigram_entropy",
@@ -53,12 +58,16 @@ if TYPE_CHECKING:
     from cdmrun.distill import rounds as rounds
     from cdmrun.errors import UserError as UserError
     from cdmrun.metrics.entropy import sample_unigram_entropy as sample_unigram_entropy
-    from cdmrun.metrics.exact import cross_entropy as cross_entropy
+    from cdmrun.metrics.divergences import cross_entropy as cross_entropy
+    from cdmrun.metrics.divergences import jensen_shannon as jensen_shannon
+    from cdmrun.metrics.divergences import kl_divergence as kl_divergence
+    from cdmrun.metrics.divergences import marginal_variation as marginal_variation
+    from cdmrun.metrics.divergences import total_variation as total_variation
+    from cdmrun.metrics.exact import ExactAnalysis as ExactAnalysis
+    from cdmrun.metrics.exact import analyse as analyse
     from cdmrun.metrics.exact import data_law as data_law
-    from cdmrun.metrics.exact import exact_nll_bound as exact_nll_bound
-    from cdmrun.metrics.exact import kl_divergence as kl_divergence
     from cdmrun.metrics.exact import output_law as output_law
-    from cdmrun.metrics.exact import total_variation as total_variation
+    from cdmrun.metrics.excess import excess_nll_bound as excess_nll_bound
     from cdmrun.metrics.ngram import NgramJudge as NgramJudge
     from cdmrun.metrics.nll_bound import Bound as Bound
     from cdmrun.metrics.nll_bound import nll_bound as nll_bound

@@ -2,3 +2,9 @@
 
 #: Most joint states, the absorbing mask included, that are written out: kernels over more no longer fit in memory.
 MAX_STATES = 20_000
+
+#: Most joint states on which two-stage kernels (θ solvers) are written out: their cost is the cube of this.
+MAX_TWO_STAGE_STATES = 2_048
+
+#: Most transition probabilities of a Markov chain, V^(order + 1): 160 MB of float64.
+MAX_TRANSITIONS = 20_000_000

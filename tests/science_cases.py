@@ -8,17 +8,41 @@ import numpy as np
 import torch
 from hypothesis import HealthCheck, settings
 from hypothesis import strategies as st
-from science_reference import Reference, alpha, generator_kernel, interpolating_generator, interpolating_kernel
+from science_reference import (
+    Reference,
+    alpha,
+    interpolating_generator,
+    interpolating_kernel,
+    named_generator,
+    positive_kernel,
+    sigma_bar,
+)
 
-from cdmrun.processes import Absorbing, ForwardProcess, Matrix, Uniform, make_schedule
+from cdmrun.processes import (
+    Absorbing,
+    ForwardProcess,
+    Matrix,
+    Uniform,
+    birth_death,
+    block,
+    discretised_gaussian,
+    hky85,
+    make_schedule,
+)
 
-KINDS = ("uniform", "absorbing", "matrix")
-SCHEDULES = ("loglinear", "cosine", "geometric")
+#: Kinds of process for any number of tokens.
+KINDS = ("uniform", "absorbing", "matrix", "gaussian", "birth_death", "block")
+#: All kinds: `hky85` has four tokens, whatever number is asked for.
+ALL_KINDS = (*KINDS, "hky85")
+SCHEDULES = ("loglinear", "cosine", "geometric", "constant")
 
 #: Deterministic, no deadline: one core may be shared.
 quick = settings(
     derandomize=True, deadline=None, max_examples=12, database=None, suppress_health_check=list(HealthCheck)
 )
+
+#: For properties that cost next to nothing to try.
+thorough = settings(quick, max_examples=100)
 
 
 @dataclass
@@ -54,7 +78,8 @@ def make_case(
     zeros: bool = False,
     table: np.ndarray | None = None,
 ) -> Case:
-    """A random problem of the given kind and size."""
+    """A random problem of the given kind and size (four tokens for ``hky85``)."""
+    V = 4 if kind == "hky85" else V
     random = np.random.default_rng([seed, V, L])
     if alpha_min is None:
         alpha_min = 0.0 if kind == "absorbing" else 1e-3
@@ -65,10 +90,10 @@ def make_case(
         return alpha(schedule, t, alpha_min, sigma_max=sigma_max)
 
     process: ForwardProcess
-    if kind == "matrix":
-        generator = random_generator(V, random)
-        process = Matrix(torch.from_numpy(generator), built)
-        kernel = generator_kernel(generator, alpha_of)
+    if kind not in ("uniform", "absorbing"):
+        made, generator = _generators(kind, V, random)
+        process = Matrix(made, built, kind)
+        kernel = positive_kernel(generator, lambda t: sigma_bar(schedule, t, alpha_min, sigma_max=sigma_max))
     else:
         process = Uniform(V, built) if kind == "uniform" else Absorbing(V, built)
         pi = np.full(V, 1 / V) if kind == "uniform" else np.eye(V + 1)[V]
@@ -83,11 +108,29 @@ def make_case(
     return Case(process, table, Reference(kernel, generator, table), kind)
 
 
+def _generators(kind: str, V: int, random: np.random.Generator) -> tuple[torch.Tensor, np.ndarray]:
+    """A generator with random parameters: the package's, and the same by its definition."""
+    if kind == "matrix":
+        rates = random_generator(V, random)
+        return torch.from_numpy(rates), rates
+    if kind == "birth_death":
+        return birth_death(V), named_generator(kind, V)
+    if kind == "gaussian":
+        width = float(random.uniform(0.2, 2.0))
+        return discretised_gaussian(V, width), named_generator(kind, V, width=width)
+    if kind == "block":
+        blocks, within = int(random.integers(2, V + 1)), float(random.uniform(0.0, 0.95))
+        return block(V, blocks, within), named_generator(kind, V, blocks=blocks, within=within)
+    assert kind == "hky85"
+    kappa, pi = float(random.uniform(0.2, 5.0)), random.dirichlet(np.full(4, 5.0)).tolist()
+    return hky85(kappa, pi), named_generator(kind, V, kappa=kappa, **dict(zip("ACGT", pi, strict=True)))
+
+
 @st.composite
-def cases(draw: st.DrawFn, kinds: tuple[str, ...] = KINDS, max_states: int = 64) -> Case:
+def cases(draw: st.DrawFn, kinds: tuple[str, ...] = ALL_KINDS, max_states: int = 64) -> Case:
     """Random kind, size, schedule and table, with up to ``max_states`` clean sequences."""
     kind = draw(st.sampled_from(kinds))
-    V = draw(st.integers(2, 4))
+    V = 4 if kind == "hky85" else draw(st.integers(2, 4))
     L = draw(st.integers(1, 3).filter(lambda n: (V + (kind == "absorbing")) ** n <= max_states))
     return make_case(kind, V, L, draw(st.sampled_from(SCHEDULES)), draw(st.integers(0, 999)), zeros=draw(st.booleans()))
 

@@ -23,8 +23,49 @@ def alpha(kind: str, t: float, alpha_min: float = 0.0, sigma_min: float = 1e-4, 
         return 1.0 - (1.0 - alpha_min) * t
     if kind == "cosine":
         return alpha_min + (1.0 - alpha_min) * (1.0 - math.cos(math.pi / 2 * (1.0 - t)))
+    if kind == "constant":
+        return math.exp(-sigma_max * t)
     assert kind == "geometric"
     return math.exp(-(sigma_min ** (1 - t) * sigma_max**t - sigma_min))
+
+
+def sigma_bar(kind: str, t: float, alpha_min: float = 0.0, sigma_min: float = 1e-4, sigma_max: float = 20.0) -> float:
+    """−log α_t, to all digits at small t too."""
+    if kind in ("loglinear", "cosine"):
+        lost = (1.0 - alpha_min) * (t if kind == "loglinear" else math.sin(math.pi / 2 * t))
+        return -math.log1p(-lost) if lost < 1.0 else math.inf
+    return sigma_max * t if kind == "constant" else sigma_min * math.expm1(t * math.log(sigma_max / sigma_min))
+
+
+def named_generator(kind: str, size: int, **options: float) -> Array:
+    """The generator of a named process by its definition, jump by jump; its slowest mode decays at rate one.
+
+    ``gaussian`` has ``width``; ``birth_death`` none; ``block`` has ``blocks`` and ``within``; ``hky85`` has ``kappa``
+    and the frequencies ``A``, ``C``, ``G``, ``T``.
+    """
+    rates = np.zeros((size, size))
+    for a, b in itertools.permutations(range(size), 2):
+        if kind == "gaussian":
+            rates[a, b] = math.exp(-0.5 * ((a - b) / (options["width"] * (size - 1))) ** 2)
+        elif kind == "birth_death":
+            rates[a, b] = abs(a - b) == 1
+        elif kind == "block":
+            home = [x for x in range(size) if _block(x, size, options) == _block(a, size, options)]
+            stays = options["within"] if len(home) > 1 else 0.0
+            rates[a, b] = stays / (len(home) - 1) if b in home else (1 - stays) / (size - len(home))
+        else:
+            assert kind == "hky85"
+            rates[a, b] = options["ACGT"[b]] * (options["kappa"] if {"ACGT"[a], "ACGT"[b]} in PAIRS else 1.0)
+    generator = rates - np.diag(rates.sum(1))
+    return generator / np.sort(-np.linalg.eigvals(generator).real)[1]
+
+
+#: Purines and pyrimidines.
+PAIRS = ({"A", "G"}, {"C", "T"})
+
+
+def _block(x: int, size: int, options: dict[str, float]) -> int:
+    return int(x * options["blocks"] // size)
 
 
 def interpolating_generator(pi: Array) -> Array:
@@ -45,6 +86,26 @@ def interpolating_kernel(pi: Array, alpha_of: Callable[[float], float]) -> Kerne
 def generator_kernel(generator: Array, alpha_of: Callable[[float], float]) -> Kernel:
     """exp((σ̄_t − σ̄_s) Q)."""
     return lambda s, t: expm(math.log(alpha_of(s) / alpha_of(t)) * generator)
+
+
+def positive_kernel(generator: Array, sigma_of: Callable[[float], float]) -> Kernel:
+    """The same with all digits of entries that are small: the Taylor series of the non-negative matrix Q + qI."""
+    rate = -np.diag(generator).min()
+    shifted = generator + rate * np.eye(len(generator))
+
+    def kernel(s: float, t: float) -> Array:
+        elapsed = sigma_of(t) - sigma_of(s)
+        halvings = max(0, math.ceil(math.log2(max(rate * elapsed, 1e-9))))
+        term = total = np.eye(len(generator))
+        for n in range(1, 60):
+            term = term @ shifted * (elapsed / 2**halvings / n)
+            total = total + term
+        total = total * math.exp(-rate * elapsed / 2**halvings)
+        for _ in range(halvings):
+            total = total @ total
+        return total / total.sum(1, keepdims=True)
+
+    return kernel
 
 
 def sequences(symbols: int, length: int) -> list[tuple[int, ...]]:

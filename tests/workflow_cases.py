@@ -51,6 +51,66 @@ baselines:
 evaluation: {samples: 16}
 """
 
+#: Every sampler and oracle without masks on a 2-d target, with law pictures and fitted orders.
+GRID = """\
+name: little-grid
+data: {kind: checkerboard, size: 8}
+forward_process: {kind: gaussian}
+teacher: {kind: enumerated}
+students:
+  causal:
+    method: cdm
+    family: {kind: autoregressive, window: 1, hidden: 16}
+    nfe: [1, 2]
+    model: {layers: 1, width: 16, heads: 1}
+    train: {steps: 3, batch: 8}
+baselines:
+  tau_leaping: {nfe: [1, 2, 4, 8]}
+  analytic: {nfe: [1, 2, 4, 8]}
+  theta_trapezoidal: {nfe: [2, 4]}
+  theta_rk2: {nfe: [2, 4]}
+  uniformization: {}
+evaluation:
+  samples: 512
+  metrics: [tv, kl, kl_reverse, js, tv_marginal, tv_pairs, nll, nll_bound, kl_bound, total_correlation, chi2_p]
+report:
+  laws: [1, 2]
+  orders: [tv]
+"""
+
+#: A chain as data, its exact posterior as teacher, absorbing samplers and the absorbing oracle.
+CHAIN = """\
+name: little-chain
+data: {kind: markov, source: random, states: 3, order: 2, length: 8, draws: 64}
+forward_process: {kind: absorbing}
+teacher: {kind: markov}
+students:
+  causal:
+    method: cdm
+    family: {kind: autoregressive, window: 2, hidden: 16}
+    nfe: [1, 2]
+    model: {layers: 1, width: 16, heads: 1}
+    train: {steps: 3, batch: 8}
+  rolled:
+    method: cdm
+    family: {kind: factorized}
+    target: {kind: rollout, substeps: 2, draws: 16}
+    nfe: [1]
+    model: {layers: 1, width: 16, heads: 1}
+    train: {steps: 3, batch: 8}
+  halved:
+    method: progressive
+    nfe: [2, 1]
+    model: {layers: 1, width: 16, heads: 1}
+    train: {steps: 3, batch: 8}
+baselines:
+  tau_leaping: {nfe: [1, 2]}
+  analytic: {nfe: [1, 2]}
+  theta_trapezoidal: {nfe: [2]}
+  first_hitting: {}
+evaluation: {samples: 16, held_out: 32}
+"""
+
 DIGITS = """\
 name: little-digits
 data: {kind: digits}

@@ -1,13 +1,13 @@
 """Data sets as arrays of tokens: one module a data set, all reached through `load`.
 
-Numpy only; nothing here knows a spec, a plan or torch.
+Numpy and scipy only; nothing here knows a spec, a plan or torch.
 """
 
 from __future__ import annotations
 
-from cdmrun.data import digits, kjv, potts, table, text
+from cdmrun.data import digits, grid, ising, kjv, markov, potts, sentences, table, text
 from cdmrun.data.dataset import Dataset
 from cdmrun.data.leakage import leakage
 from cdmrun.data.registry import kinds, load
 
-__all__ = ["Dataset", "digits", "kinds", "kjv", "leakage", "load", "potts", "table", "text"]
+__all__ = ["Dataset", "digits", "grid", "ising", "kinds", "kjv", "leakage", "load", "markov", "potts", "sentences", "table", "text"]

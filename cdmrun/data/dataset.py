@@ -1,4 +1,4 @@
-"""What every loader returns: token windows in named splits, or an enumerated law.
+"""What every loader returns: token windows in named splits, or a law: an enumerated one, or a Markov chain's.
 
 Imports numpy and the file helpers only.
 """
@@ -14,6 +14,7 @@ from typing import Any, BinaryIO
 import numpy as np
 import numpy.typing as npt
 
+from cdmrun.data.chain import MarkovChain
 from cdmrun.data.leakage import leakage
 from cdmrun.errors import UserError
 from cdmrun.files import read_json, write_json, write_with
@@ -49,6 +50,8 @@ class Dataset:
         (height, width) of images, row-major, height · width = L.
     source, licence
         Where the data come from and on what terms.
+    chain
+        p_0 as a Markov chain, of which the splits are draws; None for all other data.
     """
 
     name: str
@@ -61,6 +64,7 @@ class Dataset:
     image_shape: tuple[int, int] | None
     source: str
     licence: str
+    chain: MarkovChain | None = None
 
     def __post_init__(self) -> None:
         for name, tokens in self.splits.items():
@@ -70,12 +74,14 @@ class Dataset:
                 raise ValueError(f"split {name}: token {tokens.max()} outside a vocabulary of {self.vocabulary}")
         if self.table is not None and self.table.shape != (self.vocabulary,) * self.length:
             raise ValueError(f"table: shape {self.table.shape}, expected {self.length} axes of {self.vocabulary}")
+        if self.chain is not None and self.chain.vocabulary != self.vocabulary:
+            raise ValueError(f"chain over {self.chain.vocabulary} tokens for a vocabulary of {self.vocabulary}")
         if self.alphabet is not None and len(self.alphabet) != self.vocabulary:
             raise ValueError(f"alphabet of {len(self.alphabet)} for a vocabulary of {self.vocabulary}")
 
     @property
     def enumerable(self) -> bool:
-        """Whether p_0 is known exactly."""
+        """Whether p_0 is a table."""
         return self.table is not None
 
     def decode(self, tokens: npt.ArrayLike) -> str:
@@ -91,6 +97,8 @@ class Dataset:
         arrays: dict[str, npt.NDArray[Any]] = {f"split_{name}": tokens for name, tokens in self.splits.items()}
         if self.table is not None:
             arrays["table"] = self.table
+        if self.chain is not None:
+            arrays |= {"chain_initial": self.chain.initial, "chain_transition": self.chain.transition}
 
         def write(stream: BinaryIO) -> None:
             np.savez_compressed(stream, **arrays)  # type: ignore[arg-type]
@@ -106,6 +114,9 @@ class Dataset:
             name: {"sequences": len(tokens), "tokens": int(tokens.size)} for name, tokens in self.splits.items()
         }
         meta["leakage"] = leakage(self.splits)
+        if self.chain is not None:
+            bits = self.chain.entropy(self.length) / (self.length * np.log(2.0))
+            meta["chain"] = {"order": self.chain.order, "entropy_bits_per_token": float(bits)}
         return meta
 
     @classmethod
@@ -126,8 +137,11 @@ class Dataset:
             splits = {name: arrays[f"split_{name}"] for name in meta["splits"]}
             if meta["enumerable"] and "table" not in arrays:
                 raise KeyError("table")
-            return cls(**fields, splits=splits, table=arrays.get("table"))
-        except (KeyError, TypeError, ValueError) as error:
+            chain = None
+            if "chain_transition" in arrays:
+                chain = MarkovChain(arrays["chain_initial"], arrays["chain_transition"])
+            return cls(**fields, splits=splits, table=arrays.get("table"), chain=chain)
+        except (KeyError, TypeError, ValueError, UserError) as error:
             raise UserError(
                 f"{folder}: {META_FILE} and {ARRAYS_FILE} do not fit together: {error}",
                 f"delete {folder} and run the workflow again",

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 
 from cdmrun.data.cleaning import check_length
 from cdmrun.data.dataset import Dataset
+from cdmrun.data.options import real, whole
 from cdmrun.data.registry import register
 from cdmrun.data.table import check_states
-from cdmrun.errors import UserError
 
 
 @register("potts_ring")
@@ -28,10 +26,9 @@ def load_potts_ring(states: int = 4, length: int = 4, coupling: float = 1.5, fie
         Strengths, any finite numbers.
     """
     length = check_length(length)
-    if isinstance(states, bool) or not isinstance(states, int) or states < 2:
-        raise UserError(f"data.states: {states!r} is not a whole number of at least 2", "write e.g. `states: 4`")
+    states = whole("states", states, 2)
     check_states(states, length, "data")
-    coupling, field = _finite("coupling", coupling), _finite("field", field)
+    coupling, field = real("coupling", coupling), real("field", field)
     sites = np.indices((states,) * length)
     bonds = (sites == np.roll(sites, -1, axis=0)).sum(axis=0)
     position = np.arange(length).reshape((length,) + (1,) * length)
@@ -49,9 +46,3 @@ def load_potts_ring(states: int = 4, length: int = 4, coupling: float = 1.5, fie
         source=f"formula: Potts ring of {length} sites, {states} states, coupling {coupling:g}, field {field:g}",
         licence="none needed",
     )
-
-
-def _finite(name: str, value: Any) -> float:
-    if isinstance(value, bool) or not isinstance(value, int | float) or not np.isfinite(value):
-        raise UserError(f"data.{name}: {value!r} is not a finite number", f"write e.g. `{name}: 1.0`")
-    return float(value)

@@ -28,7 +28,7 @@ def load_table(file: str) -> Dataset:
         sum is off one by more than 1e-6, or there are more than 20,000 states.
     """
     path = Path(file)
-    array = _read(path)
+    array = read_array(path)
     table = check_table(array, str(path))
     return Dataset(
         name="table",
@@ -82,7 +82,8 @@ def check_states(vocabulary: int, length: int, where: str) -> None:
         )
 
 
-def _read(path: Path) -> npt.NDArray[Any]:
+def read_array(path: Path) -> npt.NDArray[Any]:
+    """The array of a ``.npy`` file that an option names; a missing or damaged file is a `UserError`."""
     try:
         array = np.load(path, allow_pickle=False)
     except FileNotFoundError as error:

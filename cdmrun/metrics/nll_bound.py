@@ -9,6 +9,7 @@ the exact likelihood of the one-step sampler. Steps beyond a few a sequence are 
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from dataclasses import dataclass
 
 import torch
@@ -43,6 +44,13 @@ class Bound:
     stderr: float
     exact: bool
 
+    @classmethod
+    def over_sequences(cls, nats: Tensor, length: int, exact: bool) -> Bound:
+        """The mean of values in nats a sequence, [M], of ``length`` tokens each."""
+        bits = nats / (length * math.log(2.0))
+        stderr = float(bits.std() / math.sqrt(len(bits))) if len(bits) > 1 else math.nan
+        return cls(float(bits.mean()), stderr, exact)
+
 
 @torch.inference_mode()
 def nll_bound(sampler: Sampler, held_out: Tensor, generator: torch.Generator, draws: int = 4) -> Bound:
@@ -54,10 +62,9 @@ def nll_bound(sampler: Sampler, held_out: Tensor, generator: torch.Generator, dr
         Draws averaged inside the logarithm where a kernel's likelihood is itself estimated (forced decoding).
     """
     values = torch.cat([_batch_bound(sampler, x_0, generator, draws) for x_0 in held_out.split(BATCH)])
-    bits = values / (held_out.shape[1] * math.log(2.0))
-    exact = sampler.nfe == 1 and isinstance(sampler.process, Absorbing) and _starts_in_one_state(sampler.process)
-    stderr = float(bits.std() / math.sqrt(len(bits))) if len(bits) > 1 else math.nan
-    return Bound(float(bits.mean()), stderr, exact)
+    one_step = len(sampler.steps) == 1 and sampler.steps[0].kernel.exact_log_prob
+    exact = one_step and isinstance(sampler.process, Absorbing) and _starts_in_one_state(sampler.process)
+    return Bound.over_sequences(values, held_out.shape[1], exact)
 
 
 def _starts_in_one_state(process: ForwardProcess) -> bool:
@@ -66,27 +73,39 @@ def _starts_in_one_state(process: ForwardProcess) -> bool:
 
 def _batch_bound(sampler: Sampler, x_0: Tensor, generator: torch.Generator, draws: int) -> Tensor:
     """Nats a sequence, float64 [B]."""
-    total = _prior_divergence(sampler.process, x_0)
-    chosen, weight = _chosen_steps(sampler.nfe, len(x_0), generator)
+
+    def cost(kernel: TransitionKernel, own: Tensor, t: Tensor, s: Tensor) -> Tensor:
+        return _step_cost(kernel, x_0[own], t, s, generator, draws)
+
+    return _prior_divergence(sampler.process, x_0) + sum_over_steps(sampler, len(x_0), cost, generator)
+
+
+#: The cost of one step, nats [N]: of a kernel, for the sequences of a mask [B] with N set, at times (t, s) [N].
+StepCost = Callable[[TransitionKernel, Tensor, Tensor, Tensor], Tensor]
+
+
+def sum_over_steps(sampler: Sampler, batch: int, cost: StepCost, generator: torch.Generator) -> Tensor:
+    """Σ_k cost of step k for each of a batch of sequences, float64 [batch]; unbiased where steps are subsampled."""
+    total = torch.zeros(batch, dtype=torch.float64, device=generator.device)
+    chosen, weight = _chosen_steps(len(sampler.steps), batch, generator)
     for step in chosen:  # one step a sequence at a time
         for kernel in dict.fromkeys(step.kernel for step in sampler.steps):
-            own = torch.tensor([s.kernel is kernel for s in sampler.steps], device=x_0.device)[step]
+            own = torch.tensor([s.kernel is kernel for s in sampler.steps], device=step.device)[step]
             if bool(own.any()):
-                t, s = _times(sampler, step[own])
-                total[own] += weight * _step_cost(kernel, x_0[own], t, s, generator, draws)
+                total[own] += weight * cost(kernel, own, *_times(sampler, step[own]))
     return total
 
 
-def _chosen_steps(nfe: int, batch: int, generator: torch.Generator) -> tuple[list[Tensor], float]:
+def _chosen_steps(steps: int, batch: int, generator: torch.Generator) -> tuple[list[Tensor], float]:
     """For each sequence a systematic sample of steps, and the weight that makes its sum unbiased.
 
     The offsets of the sequences are themselves stratified over the batch, so that all steps are visited evenly.
     """
-    count = min(nfe, STEPS_A_SEQUENCE)
+    count = min(steps, STEPS_A_SEQUENCE)
     uniform = torch.rand(batch, dtype=torch.float64, generator=generator, device=generator.device)
     slices = torch.randperm(batch, generator=generator, device=generator.device)
     offset = (slices + uniform) / batch
-    return [((offset + j) * nfe / count).long().clamp_max(nfe - 1) for j in range(count)], nfe / count
+    return [((offset + j) * steps / count).long().clamp_max(steps - 1) for j in range(count)], steps / count
 
 
 def _times(sampler: Sampler, step: Tensor) -> tuple[Tensor, Tensor]:

@@ -10,10 +10,12 @@ import torch
 from safetensors import SafetensorError
 from safetensors.torch import load, save
 
+from cdmrun.data.chain import MarkovChain
 from cdmrun.errors import UserError
 from cdmrun.files import read_json, write_atomic, write_json
 from cdmrun.models.base import ConditionalModel
 from cdmrun.models.enumerated import EnumeratedTeacher
+from cdmrun.models.markov import MarkovTeacher
 from cdmrun.models.network import NetworkModel, NetworkShape
 from cdmrun.processes import ForwardProcess
 
@@ -39,7 +41,7 @@ def load_model(process: ForwardProcess, folder: Path, name: str = "model", devic
         weights = load(path.read_bytes())
         model = _build(process, description, weights)
         model.load_state_dict(weights)
-    except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError) as error:
+    except (OSError, SafetensorError, RuntimeError, KeyError, TypeError, ValueError, UserError) as error:
         raise UserError(
             f"{path}: not the weights that {name}.json beside it describes: {error}",
             f"delete the folder {folder} and run again: it will be trained anew",
@@ -52,6 +54,8 @@ def _describe(model: ConditionalModel) -> dict[str, Any]:
         return {"kind": "network", "shape": asdict(model.shape)}
     if isinstance(model, EnumeratedTeacher):
         return {"kind": "enumerated", "vocabulary": model.process.vocabulary, "length": model.length}
+    if isinstance(model, MarkovTeacher):
+        return {"kind": "markov", "vocabulary": model.process.vocabulary, "order": model.order, "length": model.length}
     raise TypeError(f"no storage for {type(model).__name__}")
 
 
@@ -59,4 +63,7 @@ def _build(process: ForwardProcess, description: dict[str, Any], weights: dict[s
     if description["kind"] == "enumerated":
         axes = [description["vocabulary"]] * description["length"]
         return EnumeratedTeacher(process, weights["table"].reshape(axes))
+    if description["kind"] == "markov":
+        chain = MarkovChain(weights["chain.initial"].numpy(), weights["chain.transition"].numpy())
+        return MarkovTeacher(process, chain, description["length"])
     return NetworkModel(process, NetworkShape(**description["shape"]))

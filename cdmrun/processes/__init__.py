@@ -1,12 +1,14 @@
 """Forward processes: schedules, kernels, and the conditionals that follow from them exactly."""
 
 from cdmrun.processes.base import ForwardProcess
+from cdmrun.processes.generators import birth_death, block, discretised_gaussian, hky85
 from cdmrun.processes.interpolating import Absorbing, Interpolating, Uniform
 from cdmrun.processes.matrix import Matrix
-from cdmrun.processes.schedules import Cosine, Geometric, Loglinear, Schedule, make_schedule, time_grid
+from cdmrun.processes.schedules import Constant, Cosine, Geometric, Loglinear, Schedule, make_schedule, time_grid
 
 __all__ = [
     "Absorbing",
+    "Constant",
     "Cosine",
     "ForwardProcess",
     "Geometric",
@@ -15,6 +17,10 @@ __all__ = [
     "Matrix",
     "Schedule",
     "Uniform",
+    "birth_death",
+    "block",
+    "discretised_gaussian",
+    "hky85",
     "make_schedule",
     "time_grid",
 ]

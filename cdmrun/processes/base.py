@@ -15,6 +15,7 @@ from abc import ABC, abstractmethod
 import torch
 from torch import Tensor
 
+from cdmrun.errors import UserError
 from cdmrun.processes.draws import draw_categorical
 from cdmrun.processes.schedules import Schedule
 
@@ -25,6 +26,20 @@ TINY = 1e-300
 def as_times(t: Tensor | float, like: Tensor) -> Tensor:
     """Times as float64 of shape [B, 1, 1] (or [1, 1, 1] for a scalar) on the device of ``like``."""
     return torch.as_tensor(t, dtype=torch.float64, device=like.device).reshape(-1, 1, 1)
+
+
+#: Rounding that grows by more than this factor leaves no digit of float64 worth having.
+AMPLIFICATION = 1e12
+
+
+def refuse_ratios(hopeless: Tensor, t: Tensor | float, why: str) -> None:
+    """Raise `UserError` if ratios at any time say nothing about conditionals; ``hopeless`` has one entry a time."""
+    if bool(hopeless.any()):
+        times = torch.as_tensor(t, dtype=torch.float64, device=hopeless.device).flatten()
+        raise UserError(
+            f"density ratios at t = {float(times[hopeless.flatten()][0]):.6g} do not determine clean conditionals: {why}",
+            "use a teacher that predicts clean conditionals, or a smaller t",
+        )
 
 
 def safe_divide(numerator: Tensor, denominator: Tensor) -> Tensor:
@@ -39,7 +54,7 @@ class ForwardProcess(ABC):
     Attributes
     ----------
     kind
-        ``uniform``, ``absorbing`` or ``matrix``.
+        Its name in a spec: ``uniform``, ``absorbing``, ``matrix`` or that of a named generator, such as ``hky85``.
     vocabulary
         V, the number of data tokens.
     states
@@ -103,6 +118,11 @@ class ForwardProcess(ABC):
         """Clean conditionals c_i(a | x_t) = K(a, x_t^i) Σ_y r_i(y) K⁻¹(y, a), [B, L, C] → [B, L, V].
 
         method.md, section 2 (claim b of arXiv 2512.12889).
+
+        Raises
+        ------
+        UserError
+            Where so little is left of the data at t that ratios do not determine conditionals, such as α_t = 0.
         """
 
     def reverse_kernel(self, c: Tensor, x_t: Tensor, s: Tensor | float, t: Tensor | float) -> Tensor:
@@ -135,8 +155,20 @@ class ForwardProcess(ABC):
         return (into * ratios).scatter(-1, x_t.unsqueeze(-1), 0.0)
 
     def reverse_rates_in_time(self, c: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
-        """Reverse rates R̂_t(x_t^i → y) = σ_t Q(y, x_t^i) r_i(y | x_t), per unit of time, [B, L, C]."""
-        return self.schedule.sigma(as_times(t, x_t)) * self.reverse_rates(c, x_t, t)
+        """Reverse rates R̂_t(x_t^i → y) = σ_t Q(y, x_t^i) r_i(y | x_t), per unit of time, [B, L, C].
+
+        Raises
+        ------
+        UserError
+            At α_t = 0, where σ_t is infinite (absorbing rates stay finite there).
+        """
+        sigma = self.schedule.sigma(as_times(t, x_t))
+        if bool(torch.isinf(sigma).any()):
+            raise UserError(
+                f"the rates of a {self.kind} process are infinite where its schedule has α = 0",
+                "set forward_process.alpha_min to a small positive number, such as 1e-5, or hold ratios, not rates",
+            )
+        return sigma * self.reverse_rates(c, x_t, t)
 
     def _over_evidence(self, c: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
         """c_i(a) / K_{t|0}(a, x_t^i), zero where x_t^i cannot come from a, [B, L, V]."""

@@ -50,3 +50,27 @@ def push_table(process: ForwardProcess, table: Tensor, t: float) -> Tensor:
     for _ in range(law.ndim):
         law = torch.tensordot(law, rows, dims=([0], [0]))  # moves each axis to the end in turn
     return law.reshape(-1)
+
+
+def outer_laws(laws: Tensor) -> Tensor:
+    """Laws of whole sequences whose positions are independent: [B, L, C] → [B, C^L]."""
+    rows = laws[:, 0]
+    for i in range(1, laws.shape[1]):
+        rows = (rows.unsqueeze(-1) * laws[:, i].unsqueeze(1)).flatten(1)
+    return rows
+
+
+def mix_outer_laws(weights: Tensor, laws: Tensor) -> Tensor:
+    """Σ_n w_n Π_i laws_{n,i}: a mixture of products as one law, weights [..., N] and laws [..., N, L, C] → [..., C^L].
+
+    One matrix product between the two halves of the sequence; the N rows of C^L numbers are never written out.
+    """
+    half = laws.shape[-2] // 2
+    if half == 0:
+        return (weights.unsqueeze(-2) @ laws[..., 0, :]).squeeze(-2)
+    *batch, count, _, states = laws.shape
+    left, right = (
+        outer_laws(part.reshape(-1, part.shape[-2], states)).view(*batch, count, -1)
+        for part in (laws[..., :half, :], laws[..., half:, :])
+    )
+    return ((left * weights.unsqueeze(-1)).transpose(-1, -2) @ right).flatten(-2)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cdmrun.processes.base import ForwardProcess, as_times, safe_divide
+from cdmrun.processes.base import AMPLIFICATION, ForwardProcess, as_times, refuse_ratios, safe_divide
 from cdmrun.processes.schedules import Loglinear, Schedule
 
 
@@ -45,6 +45,7 @@ class Interpolating(ForwardProcess):
 
     def conditionals_from_ratios(self, r: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
         keep = self._keep(0.0, t, x_t)
+        refuse_ratios(keep * AMPLIFICATION < 1.0, t, "almost nothing is left of the data (α_t is below 1e-12)")
         spread = (1.0 - keep) * self._stationary.to(r.device) * r.sum(-1, keepdim=True)
         c = self.evidence(x_t, 0.0, t) / keep * (r - spread)
         return c[..., : self.vocabulary]
@@ -78,14 +79,18 @@ class Absorbing(Interpolating):
     def conditionals_from_ratios(self, r: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
         """At masked positions c(a) = (1 − α_t)/α_t · r(a); elsewhere the token is known."""
         keep = self._keep(0.0, t, x_t)
+        refuse_ratios(keep <= 0, t, "they are all zero where α_t = 0")
         masked = (x_t == self.mask).unsqueeze(-1)
         known = self.one_hot(x_t)[..., : self.vocabulary]
         return torch.where(masked, (1.0 - keep) / keep * r[..., : self.vocabulary], known)
 
     def reverse_rates_in_time(self, c: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
-        """−α'_t/(1 − α_t) c_i(y) at masked positions: finite at t = 1, where σ_t alone is not."""
+        """−α'_t/(1 − α_t) c_i(y) at masked positions: finite at t = 1, where σ_t alone is not.
+
+        Zero at t = 0, where no position is masked.
+        """
         times = as_times(t, x_t)
-        hazard = -self.schedule.alpha_derivative(times) / (1.0 - self.schedule.alpha(times))
+        hazard = safe_divide(-self.schedule.alpha_derivative(times), 1.0 - self.schedule.alpha(times))
         masked = (x_t == self.mask).unsqueeze(-1)
         return torch.where(masked, hazard * torch.nn.functional.pad(c.double(), (0, 1)), 0.0)
 

@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import math
+from functools import cached_property
+
 import torch
 from torch import Tensor
 
 from cdmrun.errors import UserError
-from cdmrun.processes.base import ForwardProcess, as_times
+from cdmrun.processes.base import AMPLIFICATION, ForwardProcess, as_times, refuse_ratios
+from cdmrun.processes.exponential import Exponential
 from cdmrun.processes.schedules import Loglinear, Schedule
-
-TOLERANCE = 1e-8
+from cdmrun.rates import rate_problems
 
 
 def check_generator(generator: Tensor) -> None:
@@ -17,34 +20,8 @@ def check_generator(generator: Tensor) -> None:
 
     The message names the first offending row.
     """
-    if generator.ndim != 2 or generator.shape[0] != generator.shape[1] or generator.shape[0] < 2:
-        raise UserError(
-            f"the generator has shape {tuple(generator.shape)}; a generator is a square matrix of two or more rows",
-            "give one row per state",
-        )
-    if not torch.isfinite(generator).all():
-        raise UserError("the generator holds NaN or infinite entries", "write every rate as a finite number")
-    off_diagonal = generator - torch.diag(torch.diagonal(generator))
-    if (off_diagonal < 0).any():
-        row = int((off_diagonal < 0).any(1).nonzero()[0])
-        raise UserError(
-            f"row {row} of the generator has a negative rate off its diagonal",
-            "only diagonal entries may be negative",
-        )
-    sums = generator.sum(1)
-    unbalanced = sums.abs() > TOLERANCE * generator.abs().sum(1).clamp_min(1.0)
-    if unbalanced.any():
-        row = int(unbalanced.nonzero()[0])
-        raise UserError(
-            f"row {row} of the generator sums to {float(sums[row]):.6g}, not to zero",
-            "set each diagonal entry to minus the sum of the rest of its row",
-        )
-    singular = torch.linalg.svdvals(generator)
-    if singular[-2] <= 1e-10 * singular[0]:
-        raise UserError(
-            "the generator is reducible: it has more than one stationary law, so sampling has no place to start",
-            "connect its classes of states by positive rates",
-        )
+    for problem in rate_problems(generator.detach().cpu().numpy()):
+        raise UserError(f"the generator: {problem.fault}", problem.remedy)
 
 
 def stationary_law(generator: Tensor) -> Tensor:
@@ -58,34 +35,46 @@ def stationary_law(generator: Tensor) -> Tensor:
 
 
 class Matrix(ForwardProcess):
-    """A user's generator Q over the V data tokens (C = V)."""
+    """A generator Q over the V data tokens (C = V).
 
-    kind = "matrix"
+    Parameters
+    ----------
+    generator
+        Q at unit rate, [V, V]: the user's own, or one of `cdmrun.processes.generators`.
+    schedule
+        α_t, positive at t = 1.
+    kind
+        What the process is called in tables.
+    """
 
-    def __init__(self, generator: Tensor, schedule: Schedule | None = None) -> None:
+    def __init__(self, generator: Tensor, schedule: Schedule | None = None, kind: str = "matrix") -> None:
         generator = torch.as_tensor(generator, dtype=torch.float64)
         check_generator(generator)
+        self.kind = kind
         self.generator = generator
         self.vocabulary = self.states = generator.shape[0]
         self.schedule = schedule or Loglinear(1e-5)
-        if not torch.isfinite(self.schedule.sigma_bar(torch.ones((), dtype=torch.float64))):
+        if not float(self.schedule.alpha(torch.ones((), dtype=torch.float64))) > 0.0:
             raise UserError(
                 "a process given by a matrix needs some signal left at t = 1: its schedule has α = 0 there",
                 "set forward_process.alpha_min to a small positive number, such as 1e-5 (or lower sigma_max)",
             )
         self._stationary = stationary_law(generator)
+        self._exponential = Exponential(generator)
 
-    def _kernels(self, s: Tensor | float, t: Tensor | float, like: Tensor) -> Tensor:
-        """K_{t|s} for each time pair, [B, C, C]."""
+    def _kernels(self, s: Tensor | float, t: Tensor | float, like: Tensor) -> tuple[Tensor, Tensor]:
+        """K_{t|s} once for each distinct elapsed σ̄, [U, C, C], and which of them each time pair has, [1] or [B]."""
         elapsed = self.schedule.sigma_bar(as_times(t, like)) - self.schedule.sigma_bar(as_times(s, like))
-        return torch.linalg.matrix_exp(elapsed * self.generator.to(like.device)).clamp_min(0.0)
+        distinct, which = torch.unique(elapsed.flatten().clamp_min(0.0), return_inverse=True)
+        return self._exponential(distinct), which
 
     def push(self, law: Tensor, s: Tensor | float, t: Tensor | float) -> Tensor:
-        return law @ self._kernels(s, t, law)
+        kernels, which = self._kernels(s, t, law)
+        return law @ (kernels[0] if len(kernels) == 1 else kernels[which])
 
     def evidence(self, x_t: Tensor, s: Tensor | float, t: Tensor | float) -> Tensor:
-        columns = self._kernels(s, t, x_t).transpose(1, 2).expand(x_t.shape[0], -1, -1)
-        return columns.gather(1, x_t.unsqueeze(-1).expand(-1, -1, self.states))
+        kernels, which = self._kernels(s, t, x_t)
+        return kernels.transpose(1, 2)[which.unsqueeze(-1), x_t]
 
     def rate(self) -> Tensor:
         return self.generator
@@ -93,7 +82,18 @@ class Matrix(ForwardProcess):
     def prior(self) -> Tensor:
         return self._stationary
 
+    @cached_property
+    def fastest(self) -> float:
+        """The decay rate of the fastest mode, max |Re λ| over the eigenvalues of Q, per unit of σ̄."""
+        return float(-torch.linalg.eigvals(self.generator).real.min())
+
     def conditionals_from_ratios(self, r: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
-        elapsed = -self.schedule.sigma_bar(as_times(t, x_t))
-        inverse = torch.linalg.matrix_exp(elapsed * self.generator.to(r.device))
-        return self.evidence(x_t, 0.0, t) * (r @ inverse)
+        """method.md, section 2; a `UserError` where K⁻¹ magnifies rounding, by e^{σ̄_t |λ|max}, beyond all use."""
+        gone = self.schedule.sigma_bar(as_times(t, x_t)) * self.fastest > math.log(AMPLIFICATION)
+        refuse_ratios(gone, t, "rounding in the ratios is magnified more than 1e12 times")
+        kernels, which = self._kernels(0.0, t, x_t)
+        if len(kernels) == 1:  # factor it once
+            mixed = torch.linalg.solve(kernels[0], r.reshape(-1, self.states), left=False).view_as(r)
+        else:
+            mixed = torch.linalg.solve(kernels[which], r, left=False)
+        return kernels.transpose(1, 2)[which.unsqueeze(-1), x_t] * mixed

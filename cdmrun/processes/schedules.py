@@ -13,6 +13,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
+from cdmrun.errors import UserError
+
 
 class Schedule(ABC):
     """A decreasing survival probability α_t; ``alpha_min`` is α at t = 1."""
@@ -25,13 +27,23 @@ class Schedule(ABC):
     def alpha_derivative(self, t: Tensor) -> Tensor:
         """α'_t = dα/dt, elementwise (negative)."""
 
+    @abstractmethod
     def sigma_bar(self, t: Tensor) -> Tensor:
-        """Integrated rate σ̄_t = −log α_t (infinite where α_t = 0)."""
-        return -torch.log(self.alpha(t))
+        """Integrated rate σ̄_t = −log α_t (infinite where α_t = 0), with full relative accuracy at small t too."""
 
     def sigma(self, t: Tensor) -> Tensor:
-        """Rate σ_t = −α'_t / α_t."""
-        return -self.alpha_derivative(t) / self.alpha(t)
+        """Rate σ_t = −α'_t / α_t (infinite where α_t = 0)."""
+        alpha = self.alpha(t)
+        left = alpha > 0
+        return torch.where(left, -self.alpha_derivative(t) / torch.where(left, alpha, 1.0), torch.inf)
+
+    def time_of(self, alpha: Tensor) -> Tensor:
+        """The time t in [0, 1] with α_t = ``alpha``, elementwise, float64; 0 or 1 for an α that is never reached."""
+        return self._inverse(alpha.double().clamp(0.0, 1.0)).clamp(0.0, 1.0)
+
+    @abstractmethod
+    def _inverse(self, alpha: Tensor) -> Tensor:
+        """`time_of` for α in [0, 1], before clamping."""
 
 
 @dataclass(frozen=True)
@@ -40,11 +52,20 @@ class Loglinear(Schedule):
 
     alpha_min: float = 0.0
 
+    def __post_init__(self) -> None:
+        _check_alpha_min(self.alpha_min)
+
     def alpha(self, t: Tensor) -> Tensor:
         return 1.0 - (1.0 - self.alpha_min) * t
 
     def alpha_derivative(self, t: Tensor) -> Tensor:
         return torch.full_like(t, self.alpha_min - 1.0)
+
+    def sigma_bar(self, t: Tensor) -> Tensor:
+        return -torch.log1p(-(1.0 - self.alpha_min) * t)
+
+    def _inverse(self, alpha: Tensor) -> Tensor:
+        return (1.0 - alpha) / (1.0 - self.alpha_min)
 
 
 @dataclass(frozen=True)
@@ -53,11 +74,22 @@ class Cosine(Schedule):
 
     alpha_min: float = 0.0
 
+    def __post_init__(self) -> None:
+        _check_alpha_min(self.alpha_min)
+
     def alpha(self, t: Tensor) -> Tensor:
         return self.alpha_min + (1.0 - self.alpha_min) * (1.0 - torch.cos(0.5 * math.pi * (1.0 - t)))
 
     def alpha_derivative(self, t: Tensor) -> Tensor:
         return -(1.0 - self.alpha_min) * 0.5 * math.pi * torch.sin(0.5 * math.pi * (1.0 - t))
+
+    def sigma_bar(self, t: Tensor) -> Tensor:
+        return -torch.log1p(-(1.0 - self.alpha_min) * torch.sin(0.5 * math.pi * t))
+
+    def _inverse(self, alpha: Tensor) -> Tensor:
+        # 1 − cos x = 2 sin²(x/2): unlike the arc cosine, well-conditioned near t = 1
+        left = ((alpha - self.alpha_min) / (1.0 - self.alpha_min)).clamp(0.0, 1.0)
+        return 1.0 - 4.0 / math.pi * torch.asin(torch.sqrt(0.5 * left))
 
 
 @dataclass(frozen=True)
@@ -66,6 +98,13 @@ class Geometric(Schedule):
 
     sigma_min: float = 1e-4
     sigma_max: float = 20.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.sigma_min < self.sigma_max < math.inf:
+            raise UserError(
+                f"sigma_min {self.sigma_min:g} and sigma_max {self.sigma_max:g} are not positive numbers in order",
+                "write e.g. `sigma_min: 1e-4` and `sigma_max: 20`",
+            )
 
     def _power(self, t: Tensor) -> Tensor:
         return self.sigma_min * (self.sigma_max / self.sigma_min) ** t
@@ -76,9 +115,43 @@ class Geometric(Schedule):
     def alpha_derivative(self, t: Tensor) -> Tensor:
         return -math.log(self.sigma_max / self.sigma_min) * self._power(t) * self.alpha(t)
 
+    def sigma_bar(self, t: Tensor) -> Tensor:
+        return self.sigma_min * torch.expm1(math.log(self.sigma_max / self.sigma_min) * t)
+
+    def _inverse(self, alpha: Tensor) -> Tensor:
+        return torch.log1p(-torch.log(alpha) / self.sigma_min) / math.log(self.sigma_max / self.sigma_min)
+
+
+@dataclass(frozen=True)
+class Constant(Schedule):
+    """σ̄_t = σ_max t: the same rate all the time, a homogeneous Markov chain."""
+
+    sigma_max: float = 20.0
+
+    def __post_init__(self) -> None:
+        if not 0.0 < self.sigma_max < math.inf:
+            raise UserError(f"sigma_max {self.sigma_max:g} is not a positive number", "write e.g. `sigma_max: 20`")
+
+    def alpha(self, t: Tensor) -> Tensor:
+        return torch.exp(-self.sigma_max * t)
+
+    def alpha_derivative(self, t: Tensor) -> Tensor:
+        return -self.sigma_max * self.alpha(t)
+
+    def sigma_bar(self, t: Tensor) -> Tensor:
+        return self.sigma_max * t
+
+    def _inverse(self, alpha: Tensor) -> Tensor:
+        return -torch.log(alpha) / self.sigma_max
+
+
+def _check_alpha_min(alpha_min: float) -> None:
+    if not 0.0 <= alpha_min < 1.0:
+        raise UserError(f"alpha_min {alpha_min:g} is not in [0, 1)", "write e.g. `alpha_min: 1e-5`")
+
 
 def make_schedule(kind: str, alpha_min: float = 0.0, sigma_min: float = 1e-4, sigma_max: float = 20.0) -> Schedule:
-    """Build a schedule by its spec name: ``loglinear``, ``cosine`` or ``geometric``."""
+    """Build a schedule by its spec name: ``loglinear``, ``cosine``, ``geometric`` or ``constant``."""
     match kind:
         case "loglinear":
             return Loglinear(alpha_min)
@@ -86,7 +159,9 @@ def make_schedule(kind: str, alpha_min: float = 0.0, sigma_min: float = 1e-4, si
             return Cosine(alpha_min)
         case "geometric":
             return Geometric(sigma_min, sigma_max)
-    raise ValueError(f"unknown schedule {kind!r}: choose loglinear, cosine or geometric")
+        case "constant":
+            return Constant(sigma_max)
+    raise ValueError(f"unknown schedule {kind!r}: choose loglinear, cosine, geometric or constant")
 
 
 def time_grid(nfe: int, kind: str = "uniform") -> Tensor:

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 import pandas as pd
 
 from cdmrun.files import write_atomic
+from cdmrun.report.canvas import FigureFiles
 from cdmrun.report.checks import Finding, check
 from cdmrun.report.collect import SCORE_COLUMNS, Fingerprint, collect, collect_references
 from cdmrun.report.enough import enough
-from cdmrun.report.figures import FigureFiles, draw_figures
+from cdmrun.report.figures import draw_figures
 from cdmrun.report.gains import gains, gains_table
 from cdmrun.report.html import Section, render
 from cdmrun.report.latex import PREAMBLE, table_latex
+from cdmrun.report.laws import draw_laws
 from cdmrun.report.markdown import escape, table_markdown
 from cdmrun.report.metrics_info import metric_info
+from cdmrun.report.oracles import oracles_table
+from cdmrun.report.orders import ORDER_COLUMNS, fitted_orders, order_metrics, orders_table
 from cdmrun.report.provenance import absent_runs, origins
 from cdmrun.report.samples import sample_grid
 from cdmrun.report.summary import SUMMARY_COLUMNS, summarise
@@ -25,6 +31,8 @@ from cdmrun.spec.plan_types import Experiment, Plan
 
 def write_tables(plan: Plan, out: Path, partial: bool = False, fingerprint: Fingerprint | None = None) -> list[Path]:
     """Write ``tables/NAME.{scores.csv,summary.csv,gains.csv,md,tex}`` and ``figures/NAME-*`` of each experiment.
+
+    Where the spec asks for orders also ``tables/NAME.orders.csv``.
 
     Parameters
     ----------
@@ -45,29 +53,9 @@ def write_tables(plan: Plan, out: Path, partial: bool = False, fingerprint: Fing
         If products are missing and ``partial`` is False, or a file cannot be written.
     """
     out = Path(out)
-    scores = collect(plan, out, partial, fingerprint)
-    summary, references = summarise(scores), collect_references(plan, out)
-    findings = check(scores)
     written: list[Path] = []
-    for experiment in plan.experiments:
-        name = experiment.name
-        gain = gains(experiment, scores, references)
-        tables = build_tables(experiment, summary, references)
-        gain_table = gains_table(experiment, gain, summary)
-        figures = draw_figures(experiment, summary, references)
-        own = [finding for finding in findings if finding.experiment == name]
-        there = scores[(scores["experiment"] == name) & (scores["status"] != "missing")]
-        files: dict[str, str | bytes] = {
-            f"tables/{name}.scores.csv": _csv(there, SCORE_COLUMNS),
-            f"tables/{name}.summary.csv": _csv(summary[summary["experiment"] == name], SUMMARY_COLUMNS),
-            f"tables/{name}.gains.csv": _csv(gain, list(gain.columns)),
-            f"tables/{name}.md": _markdown(experiment, tables, gain_table, own, figures),
-            f"tables/{name}.tex": _latex(experiment, tables, gain_table),
-        }
-        for figure in figures:
-            stem = f"figures/{figure.stem}"
-            files |= {f"{stem}.png": figure.png, f"{stem}.svg": figure.svg, f"{stem}.csv": figure.csv}
-        for path, content in files.items():
+    for made in _make(plan, out, partial, fingerprint):
+        for path, content in _files(made).items():
             write_atomic(out / path, content)
             written.append(out / path)
     return written
@@ -76,28 +64,80 @@ def write_tables(plan: Plan, out: Path, partial: bool = False, fingerprint: Fing
 def write_report(plan: Plan, out: Path, partial: bool = True, fingerprint: Fingerprint | None = None) -> Path:
     """Write ``report.html``, one self-contained page over all experiments of ``plan``; arguments as `write_tables`."""
     out = Path(out)
-    scores = collect(plan, out, partial, fingerprint)
-    summary, references = summarise(scores), collect_references(plan, out)
-    findings = check(scores)
-    sections = []
-    for experiment in plan.experiments:
-        gain = gains(experiment, scores, references)
-        sections.append(
-            Section(
-                experiment,
-                build_tables(experiment, summary, references),
-                gains_table(experiment, gain, summary),
-                enough(experiment, summary),
-                draw_figures(experiment, summary, references),
-                [finding for finding in findings if finding.experiment == experiment.name],
-                sample_grid(plan, experiment, out),
-                origins(plan, experiment, out),
-            )
+    sections = [
+        Section(
+            made.experiment,
+            made.tables,
+            made.gains_table,
+            enough(made.experiment, made.summary),
+            made.figures,
+            made.findings,
+            sample_grid(plan, made.experiment, out),
+            origins(plan, made.experiment, out),
         )
+        for made in _make(plan, out, partial, fingerprint)
+    ]
     asked = dict.fromkeys(metric for experiment in plan.experiments for metric in experiment.metrics)
     path = out / "report.html"
     write_atomic(path, render(sections, absent_runs(plan, out), [metric_info(name) for name in asked]))
     return path
+
+
+@dataclass(frozen=True)
+class _Made:
+    """Everything that tables and report show of one experiment; frames hold the rows of this experiment."""
+
+    experiment: Experiment
+    scores: pd.DataFrame
+    summary: pd.DataFrame
+    orders: pd.DataFrame
+    gains: pd.DataFrame
+    tables: list[Table]
+    gains_table: Table | None
+    figures: list[FigureFiles]
+    findings: list[Finding]
+
+
+def _make(plan: Plan, out: Path, partial: bool, fingerprint: Fingerprint | None) -> Iterator[_Made]:
+    scores = collect(plan, out, partial, fingerprint)
+    references, findings = collect_references(plan, out), check(scores)
+    for experiment in plan.experiments:
+        own = scores[scores["experiment"] == experiment.name]
+        summary = summarise(own)
+        orders, gain = fitted_orders(experiment, summary), gains(experiment, own, references)
+        more = orders_table(experiment, orders, summary), oracles_table(experiment, summary)
+        laws = draw_laws(plan, experiment, out)
+        yield _Made(
+            experiment,
+            own,
+            summary,
+            orders,
+            gain,
+            [*build_tables(experiment, summary, references), *(table for table in more if table)],
+            gains_table(experiment, gain, summary),
+            [*draw_figures(experiment, summary, references, orders), *([laws] if laws else [])],
+            [finding for finding in findings if finding.experiment == experiment.name],
+        )
+
+
+def _files(made: _Made) -> dict[str, str | bytes]:
+    """Paths below the results folder, and what stands in them."""
+    name = made.experiment.name
+    files: dict[str, str | bytes] = {
+        f"tables/{name}.scores.csv": _csv(made.scores[made.scores["status"] != "missing"], SCORE_COLUMNS),
+        f"tables/{name}.summary.csv": _csv(made.summary, SUMMARY_COLUMNS),
+        f"tables/{name}.gains.csv": _csv(made.gains, list(made.gains.columns)),
+        f"tables/{name}.md": _markdown(made),
+        f"tables/{name}.tex": _latex(made),
+    }
+    if order_metrics(made.experiment):
+        files[f"tables/{name}.orders.csv"] = _csv(made.orders, ORDER_COLUMNS)
+    for figure in made.figures:
+        stem = f"figures/{figure.stem}"
+        files |= {f"{stem}.png": figure.png, f"{stem}.svg": figure.svg}
+        if figure.csv:
+            files[f"{stem}.csv"] = figure.csv
+    return files
 
 
 def _csv(frame: pd.DataFrame, columns: list[str]) -> str:
@@ -107,28 +147,29 @@ def _csv(frame: pd.DataFrame, columns: list[str]) -> str:
     return frame[columns].astype(whole).to_csv(index=False, lineterminator="\n")
 
 
-def _markdown(
-    experiment: Experiment,
-    tables: list[Table],
-    gain_table: Table | None,
-    findings: list[Finding],
-    figures: list[FigureFiles],
-) -> str:
+def _markdown(made: _Made) -> str:
+    experiment = made.experiment
     parts = [f"# {escape(experiment.title or experiment.name)}\n"]
     if experiment.description:
         parts.append(f"{escape(experiment.description)}\n")
-    parts.extend(table_markdown(table) for table in [*tables, *([gain_table] if gain_table else [])])
-    if figures:
+    parts.extend(table_markdown(table) for table in _all_tables(made))
+    if made.figures:
         parts.append("### Figures\n")
-        parts.extend(f"![{escape(figure.alt)}](../figures/{figure.stem}.png)\n" for figure in figures)
+    for figure in made.figures:
+        parts.append(f"![{escape(figure.alt)}](../figures/{figure.stem}.png)\n\n{escape(figure.note)}\n")
     parts.append("### Quality control\n")
-    lines = [f"* **{finding.kind}**: {escape(finding.message)}" for finding in findings]
+    lines = [f"* **{finding.kind}**: {escape(finding.message)}" for finding in made.findings]
     parts.append("\n".join(lines) + "\n" if lines else "No findings.\n")
     return "\n".join(parts)
 
 
-def _latex(experiment: Experiment, tables: list[Table], gain_table: Table | None) -> str:
-    parts = [table_latex(table, f"{experiment.name}-{index}") for index, table in enumerate(tables, 1)]
-    if gain_table is not None:
-        parts.append(table_latex(gain_table, f"{experiment.name}-gains"))
+def _latex(made: _Made) -> str:
+    name = made.experiment.name
+    parts = [table_latex(table, f"{name}-{index}") for index, table in enumerate(made.tables, 1)]
+    if made.gains_table is not None:
+        parts.append(table_latex(made.gains_table, f"{name}-gains"))
     return PREAMBLE + "\n".join(parts)
+
+
+def _all_tables(made: _Made) -> list[Table]:
+    return [*made.tables, *([made.gains_table] if made.gains_table else [])]

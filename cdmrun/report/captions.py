@@ -1,11 +1,15 @@
-"""Captions: what is exact and what is estimated, how many seeds and samples, what the samplers do at the end."""
+"""Captions: what is exact and what is estimated, how many seeds and samples, which variants of the samplers ran."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Any
 
 import pandas as pd
 
+from cdmrun.report.floor import FLOORED, factorised_floor, floor_sentence
+from cdmrun.report.lines import lines_of
 from cdmrun.spec.plan_types import Experiment
 
 _KINDS = {
@@ -13,6 +17,25 @@ _KINDS = {
     "bound": "an upper bound, a mean over random draws",
     "estimate": "estimated from samples",
 }
+#: Bounds and differences whose estimates are no means over samples.
+_OWN_KINDS = {
+    ("kl_bound", "exact"): "an upper bound on kl, computed exactly",
+    ("excess_nll_bound", "estimate"): "a mean over random draws of data and noise",
+    ("excess_nll_bound", "bound"): "an upper bound, a mean over random draws of data and noise",
+}
+#: The same where whole laws are known and nothing is drawn.
+_ENUMERATED_KINDS = {
+    ("nll_bound", "bound"): "an upper bound on nll, computed exactly",
+    ("kl_bound", "bound"): "an upper bound on kl, computed exactly",
+}
+#: The samplers that are called τ-leaping, and what a step does.
+_JUMPS = {
+    "any_jump": "any_jump, a position moves once if any jump falls into its step",
+    "reject": "reject, a position moves only if exactly one jump falls into its step",
+    "euler": "euler, a position moves with the expected number of its jumps, cut at 1, as probability",
+    "poisson": "poisson, Poisson numbers of jumps of every size are summed and clamped to the levels",
+}
+_TWO_CALLS = ("theta_trapezoidal", "theta_rk2")
 
 
 def caption(experiment: Experiment, summary: pd.DataFrame, metrics: Sequence[str]) -> str:
@@ -23,36 +46,36 @@ def caption(experiment: Experiment, summary: pd.DataFrame, metrics: Sequence[str
         f"Seeds: {_listed(experiment.spec.get('seeds', []))}; the column “seeds” says how many stand behind a row."
         f"{_shared_teacher(experiment)}",
     ]
-    sentences = [exactness(summary, metric) for metric in metrics]
-    if experiment.spec.get("teacher", {}).get("kind") == "enumerated":  # expectations over whole laws, nothing drawn
-        sentences = [
-            sentence.replace(_KINDS["bound"], "an upper bound on nll, computed exactly") for sentence in sentences
-        ]
-    parts.extend(sentences)
+    enumerated = experiment.spec.get("teacher", {}).get("kind") == "enumerated"
+    parts.extend(exactness(summary, metric, enumerated) for metric in metrics)
+    parts.extend(infinite_sentence(summary, metric) for metric in metrics)
+    if FLOORED in metrics:
+        floor = factorised_floor(experiment, summary)
+        parts.append("kl ≤ kl_bound for every sampler: how far they are apart is how loose the certificate is.")
+        parts.append(floor_sentence(floor) if floor else "")
     evaluation = experiment.spec.get("evaluation", {})
     if "samples" in evaluation:
         parts.append(f"Sample metrics use {evaluation['samples']} samples a seed.")
-    parts.extend(_final_steps(experiment))
+    parts.extend(_variants(experiment))
     parts.append("Bold: best of its column, its interval apart from the runner-up's.")
     return " ".join(part for part in parts if part)
 
 
-def exactness(summary: pd.DataFrame, metric: str) -> str:
-    """A sentence: ``nll_bound: exact (analytic at NFE 1), otherwise an upper bound.``"""
+def exactness(summary: pd.DataFrame, metric: str, enumerated: bool = False) -> str:
+    """A sentence: ``nll_bound: exact for analytic at NFE 1; an upper bound, … for tau_leaping.``
+
+    With an ``enumerated`` teacher bounds are expectations over whole laws: nothing is drawn.
+    """
     own = summary[summary["metric"] == metric]
     kinds = list(own["estimate"].unique())
     if not kinds:
         return ""
     if len(kinds) == 1:
-        return f"{metric}: {_KINDS.get(kinds[0], kinds[0])}."
+        return f"{metric}: {_kind(metric, kinds[0], enumerated)}."
     parts = []
     for kind in kinds:
         rows = own[own["estimate"] == kind]
-        places = []
-        for name, group in rows.groupby("name", sort=False):
-            everywhere = len(group) == (own["name"] == name).sum()
-            places.append(str(name) if everywhere else f"{name} at NFE {_listed(sorted(group['nfe']))}")
-        parts.append(f"{_KINDS.get(kind, kind)} for {_listed(places)}")
+        parts.append(f"{_kind(metric, kind, enumerated)} for {places(rows, own)}")
     return f"{metric}: {'; '.join(parts)}."
 
 
@@ -64,13 +87,51 @@ def _shared_teacher(experiment: Experiment) -> str:
     return " All seeds share one teacher: they vary the students' training and the draws."
 
 
-def _final_steps(experiment: Experiment) -> list[str]:
-    tau = experiment.spec.get("baselines", {}).get("tau_leaping")
-    if not tau:
-        return []
-    if tau.get("final") == "denoise":
-        return ["tau_leaping ends with final: denoise, one last draw from the clean conditionals, counted in its NFE."]
-    return ["tau_leaping has final: none, no denoising draw at the end."]
+def infinite_sentence(summary: pd.DataFrame, metric: str) -> str:
+    """Which methods have an infinite value, and how that comes about; nothing where all are finite."""
+    own = summary[summary["metric"] == metric]
+    infinite = own[own["mean"].abs() == math.inf]
+    if infinite.empty:
+        return ""
+    return f"{metric} is ∞ (one law forbids what the other has) for {places(infinite, own)}."
+
+
+def _kind(metric: str, kind: str, enumerated: bool) -> str:
+    known = _OWN_KINDS | (_ENUMERATED_KINDS if enumerated else {})
+    return known.get((metric, kind)) or _KINDS.get(kind, kind)
+
+
+def places(rows: pd.DataFrame, everything: pd.DataFrame) -> str:
+    """``analytic at NFE 1, 2, progressive``: the lines of some rows, with NFE where that is not all of a line."""
+    found = []
+    for name, group in rows.groupby("name", sort=False):
+        everywhere = len(group) == (everything["name"] == name).sum()
+        found.append(str(name) if everywhere else f"{name} at NFE {_listed(sorted(group['nfe']))}")
+    return _listed(found)
+
+
+def _variants(experiment: Experiment) -> Iterator[str]:
+    """What exactly each baseline does, where one name covers several samplers."""
+    settings = experiment.spec.get("baselines", {})
+    for line in lines_of(experiment):
+        own: Mapping[str, Any] = settings.get(line.name) or {}
+        if line.role != "baseline":
+            continue
+        if line.method == "tau_leaping":
+            yield from _leaping(line.name, own)
+        elif line.method in _TWO_CALLS:
+            theta = f" has θ = {own['theta']:g}, and" if "theta" in own else ""
+            end = " (final: denoise, the very last one draws clean tokens)" if own.get("final") == "denoise" else ""
+            yield f"{line.name}{theta} makes two calls a step{end}: half as many steps as NFE."
+
+
+def _leaping(name: str, own: Mapping[str, Any]) -> Iterator[str]:
+    if own.get("jumps") in _JUMPS:
+        yield f"{name} has jumps: {_JUMPS[own['jumps']]}."
+    if own.get("final") == "denoise":
+        yield f"{name} ends with final: denoise, one last draw from the clean conditionals, counted in its NFE."
+    elif own:
+        yield f"{name} has final: none, no denoising draw at the end."
 
 
 def _listed(items: Sequence[object]) -> str:

@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import math
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pandas as pd
 
-from cdmrun.report.summary import LINE_COLUMNS
+from cdmrun.report.floor import FLOOR_METRIC, FLOORED, is_product
+from cdmrun.report.metrics_info import metric_info
+from cdmrun.report.summary import LINE_COLUMNS, pool_oracles
+
+#: (smaller, larger, whether only for kernels that are products over positions): what theory orders.
+_ORDERED = (
+    ("kl", "kl_bound", False),
+    ("nll", "nll_bound", False),
+    (FLOOR_METRIC, FLOORED, True),
+)
+#: How far rounding may turn them round, absolute and relative, on top of four standard errors.
+_TOLERANCE = 1e-6
+_STANDARD_ERRORS = 4.0
 
 
 @dataclass(frozen=True)
@@ -16,7 +30,7 @@ class Finding:
     """One thing that looks wrong. ``kind`` is a word to search for, ``message`` says where and what."""
 
     experiment: str
-    kind: str  # missing | non-finite | nfe-mismatch | missing-seeds | zero-variance | stale-code
+    kind: str  # missing | non-finite | nfe-mismatch | missing-seeds | zero-variance | inconsistent | stale-code
     message: str
 
 
@@ -24,7 +38,7 @@ def check(scores: pd.DataFrame) -> list[Finding]:
     """All findings in long-form scores, in a fixed order: by experiment, then by kind of check."""
     findings: list[Finding] = []
     for name, group in scores.groupby("experiment", sort=False):
-        for finder in (_missing, _non_finite, _nfe_mismatch, _missing_seeds, _zero_variance, _stale):
+        for finder in (_missing, _non_finite, _nfe_mismatch, _missing_seeds, _zero_variance, _inconsistent, _stale):
             kind = finder.__name__.strip("_").replace("_", "-")
             kind = "stale-code" if kind == "stale" else kind
             findings.extend(Finding(str(name), kind, message) for message in finder(group))
@@ -38,21 +52,24 @@ def _missing(scores: pd.DataFrame) -> Iterator[str]:
 
 
 def _non_finite(scores: pd.DataFrame) -> Iterator[str]:
+    """NaN, and infinities of what cannot be infinite; captions name those that can."""
     there = scores[scores["status"] != "missing"]
-    for row in there[~np.isfinite(there["value"])].itertuples():
+    legitimate = there["metric"].map(lambda name: metric_info(name).unbounded).astype(bool) & (there["value"] == np.inf)
+    for row in there[~np.isfinite(there["value"]) & ~legitimate].itertuples():
         yield f"{row.name}, NFE {row.nfe}, seed {row.seed}: {row.metric} is {row.value}"
 
 
 def _nfe_mismatch(scores: pd.DataFrame) -> Iterator[str]:
     counted = scores.dropna(subset=["nfe_counted"])
-    wrong = counted[counted["nfe_counted"] != counted["nfe"]]
+    tolerance = np.where(counted["role"] == "oracle", 0.5, 0.0)  # an oracle's NFE is its count, rounded
+    wrong = counted[(counted["nfe_counted"] - counted["nfe"]).abs() > tolerance]
     for row in wrong.drop_duplicates(["name", "nfe", "seed"]).itertuples():
         yield f"{row.name}, seed {row.seed}: {row.nfe_counted:g} evaluations counted at NFE {row.nfe}"
 
 
 def _missing_seeds(scores: pd.DataFrame) -> Iterator[str]:
     seeds = sorted(scores["seed"].unique())
-    there = scores[scores["status"] != "missing"]
+    there = pool_oracles(scores[scores["status"] != "missing"])
     places: dict[tuple[str, str, str], list[str]] = {}
     for (name, nfe, metric), group in there.groupby(["name", "nfe", "metric"], sort=False):
         absent = ", ".join(str(seed) for seed in seeds if seed not in set(group["seed"]))
@@ -67,12 +84,43 @@ def _zero_variance(scores: pd.DataFrame) -> Iterator[str]:
     for _, group in scores.dropna(subset=["value"]).groupby([*LINE_COLUMNS, "nfe", "metric"], sort=False):
         identical = len(group) > 1 and len(set(group["value"])) == 1
         random = (group["estimate"] == "estimate").all() or len(set(group["model"])) > 1
-        if identical and random and np.isfinite(group["value"].iloc[0]):
+        if identical and random and not _may_agree(group) and np.isfinite(group["value"].iloc[0]):
             first = group.iloc[0]
             yield (
                 f"{first['name']}, NFE {first['nfe']}: {first['metric']} is {first['value']:.6g} for all "
                 f"{len(group)} seeds; are the seeds used?"
             )
+
+
+def _may_agree(group: pd.DataFrame) -> bool:
+    """Whether the score belongs to the grid and not to the model, or is a p-value that left the range of floats."""
+    metric, value = group["metric"].iloc[0], group["value"].iloc[0]
+    return bool(metric == FLOOR_METRIC or (metric == "chi2_p" and value in (0.0, 1.0)))
+
+
+def _inconsistent(scores: pd.DataFrame) -> Iterator[str]:
+    """What contradicts theory: a bound below what it bounds, a product below the factorised floor."""
+    for _, group in scores.dropna(subset=["value"]).groupby([*LINE_COLUMNS, "nfe", "seed"], sort=False):
+        rows = {row["metric"]: row for row in group.to_dict("records")}
+        first = group.iloc[0]
+        place = f"{first['name']}, NFE {first['nfe']}, seed {first['seed']}"
+        for small, large, products in _ORDERED:
+            if products and not is_product(first["method"], first["family"]):
+                continue
+            if small in rows and large in rows and _is_above(rows[small], rows[large]):
+                yield f"{place}: {large} is {rows[large]['value']:.6g}, below {small}, {rows[small]['value']:.6g}"
+        excess = rows.get("excess_nll_bound")
+        if excess is not None and _is_above({"value": 0.0, "stderr": 0.0}, excess):
+            yield f"{place}: excess_nll_bound is {excess['value']:.6g}, below 0 by more than four standard errors"
+
+
+def _is_above(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> bool:
+    """Whether ``one`` is above ``other`` by more than rounding and four standard errors of their difference."""
+    if math.isinf(one["value"]) or math.isinf(other["value"]):
+        return bool(one["value"] > other["value"])
+    size = max(abs(one["value"]), abs(other["value"]))
+    errors = [row["stderr"] for row in (one, other) if not math.isnan(row["stderr"])]
+    return bool(one["value"] - other["value"] > _TOLERANCE * (1.0 + size) + _STANDARD_ERRORS * math.hypot(0.0, *errors))
 
 
 def _stale(scores: pd.DataFrame) -> Iterator[str]:

@@ -113,7 +113,7 @@ def _score_rows(plan: Plan, entry: Entry, out: Path, fingerprint: Fingerprint | 
 
 def _missing_rows(experiment: Experiment, entry: Entry) -> Iterator[dict[str, Any]]:
     for metric in experiment.metrics:
-        for nfe in entry.nfe:
+        for nfe in entry.nfe or (0,):  # an oracle's NFE is not known before it has run
             yield {**_labels(entry), "metric": metric, "nfe": nfe, "status": "missing"}
 
 

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 
 import pandas as pd
 
+from cdmrun.report.lines import Line, lines_of, longest_teacher_run, of_line
 from cdmrun.report.metrics_info import metric_info
 from cdmrun.report.numbers import Number, number, seconds
-from cdmrun.report.tables import Line, lines_of, longest_teacher_run, of_line
 from cdmrun.spec.plan_types import Experiment
 
 

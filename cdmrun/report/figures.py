@@ -2,56 +2,30 @@
 
 from __future__ import annotations
 
-import io
-import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import replace
 from typing import Any
 
-import matplotlib as mpl
+import numpy as np
 import pandas as pd
 import seaborn as sns
 from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.figure import Figure
 from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, LogLocator, NullFormatter, NullLocator
 
-from cdmrun.report.collect import reference_value
+from cdmrun.report.canvas import FigureFiles, figure_style, save
+from cdmrun.report.captions import infinite_sentence, places
+from cdmrun.report.floor import FLOOR, factorised_floor, floor_sentence
+from cdmrun.report.guides import draw_guides
+from cdmrun.report.lines import Line, lines_of, of_line, oracles_of
 from cdmrun.report.look import Look, looks
-from cdmrun.report.metrics_info import metric_info
+from cdmrun.report.metrics_info import NUMERICAL_ZERO, metric_info
 from cdmrun.report.numbers import number
-from cdmrun.report.tables import HELD_OUT, Line, lines_of, longest_teacher_run, of_line
+from cdmrun.report.oracles import EXACT_IN_LAW
+from cdmrun.report.orders import fitted, has_solvers, order_metrics, order_text, orders_sentence
+from cdmrun.report.plotted import FLOOR_ROLE, of_lines, plotted_data, shown
+from cdmrun.report.tables import HELD_OUT
 from cdmrun.spec.plan_types import Experiment
-
-DPI = 200
-_STYLE: dict[str, Any] = {
-    "svg.hashsalt": "cdmrun",  # ids in the SVG depend on the content only
-    "svg.fonttype": "path",  # looks the same where the font is not installed
-    "font.family": "DejaVu Sans",
-    "font.size": 9.0,
-    "axes.labelsize": 9.5,
-    "axes.titlesize": 10.0,
-    "legend.fontsize": 8.5,
-    "xtick.labelsize": 8.5,
-    "ytick.labelsize": 8.5,
-    "axes.edgecolor": "#444444",
-    "axes.linewidth": 0.8,
-    "grid.color": "#e4e4e4",
-    "grid.linewidth": 0.7,
-    "figure.facecolor": "white",
-    "savefig.facecolor": "white",
-    "figure.constrained_layout.use": True,
-}
-
-
-@dataclass(frozen=True)
-class FigureFiles:
-    """One figure: file stem below ``figures/``, the bytes of each format, and what it shows in words."""
-
-    stem: str
-    png: bytes
-    svg: bytes
-    csv: str
-    alt: str
 
 
 def figure_specs(experiment: Experiment) -> list[dict[str, Any]]:
@@ -68,61 +42,71 @@ def figure_specs(experiment: Experiment) -> list[dict[str, Any]]:
     return result
 
 
-def draw_figures(experiment: Experiment, summary: pd.DataFrame, references: pd.DataFrame) -> list[FigureFiles]:
-    """Every figure that the spec asks for; the same input gives the same bytes."""
+def draw_figures(
+    experiment: Experiment, summary: pd.DataFrame, references: pd.DataFrame, orders: pd.DataFrame
+) -> list[FigureFiles]:
+    """Every figure that the spec asks for; the same input gives the same bytes.
+
+    ``orders`` are from `cdmrun.report.orders.fitted_orders`; figures of those metrics against NFE show them.
+    """
     summary = summary[summary["experiment"] == experiment.name]
-    return [_draw(experiment, summary, references, spec) for spec in figure_specs(experiment)]
+    return [_draw(experiment, summary, references, orders, spec) for spec in figure_specs(experiment)]
 
 
 def _draw(
-    experiment: Experiment, summary: pd.DataFrame, references: pd.DataFrame, spec: Mapping[str, Any]
+    experiment: Experiment,
+    summary: pd.DataFrame,
+    references: pd.DataFrame,
+    orders: pd.DataFrame,
+    spec: Mapping[str, Any],
 ) -> FigureFiles:
     metric, x = spec["y"], spec["x"]
     data = plotted_data(experiment, summary, references, metric)
-    style = sns.axes_style("whitegrid") | _STYLE
-    with mpl.rc_context(style):
+    if x != "nfe":
+        data = data[data["role"] != FLOOR_ROLE]
+    with_orders = x == "nfe" and metric in order_metrics(experiment)
+    with figure_style():
         figure = Figure(figsize=(6.4, 3.6))
         FigureCanvasAgg(figure)
         axes = figure.subplots()
-        drawn = looks(lines_of(experiment), spec["hue"])
+        drawn = _with_orders(_looks(experiment, data, spec["hue"]), orders if with_orders else orders[:0], metric)
         _draw_lines(axes, data, x, drawn)
+        _draw_oracles(axes, data, x, drawn)
         _draw_references(axes, data)
+        _draw_floor(axes, data)
         _set_axes(axes, data, x, metric)
+        if with_orders:
+            draw_guides(axes, shown(data, x, above=NUMERICAL_ZERO), metric)
         sns.despine(ax=axes)
         if axes.get_legend_handles_labels()[0]:
             figure.legend(loc="outside right upper", frameon=False, handlelength=2.6)
         else:
             axes.text(0.5, 0.5, "no scores yet", transform=axes.transAxes, ha="center", color="#888888")
-        png, svg = _save(figure)
+        png, svg = save(figure)
     alt = f"{experiment.title}: {metric_info(metric).label} against {_X_LABELS.get(x, x)}"
-    return FigureFiles(spec["stem"], png, svg, data.to_csv(index=False, lineterminator="\n"), alt)
+    note = _note(experiment, summary, data, metric, with_orders)
+    return FigureFiles(spec["stem"], png, svg, data.to_csv(index=False, lineterminator="\n"), alt, note)
 
 
-def plotted_data(experiment: Experiment, summary: pd.DataFrame, references: pd.DataFrame, metric: str) -> pd.DataFrame:
-    """What a figure of ``metric`` shows: the rows of the summary, then the reference lines (``role`` "reference")."""
-    rows = summary[(summary["experiment"] == experiment.name) & (summary["metric"] == metric)].copy()
-    columns = [c for c in rows.columns if c != "status"]
-    extra = []
-    longest = longest_teacher_run(experiment)
-    if longest is not None:
-        line, nfe = longest
-        found = of_line(rows[rows["nfe"] == nfe], line)
-        if len(found):
-            name = f"teacher's longest run ({line.method}, NFE {nfe})"
-            extra.append(found.iloc[0].to_dict() | {"name": name, "role": "reference"})
-    held_out = reference_value(references, experiment.name, metric, HELD_OUT)
-    if held_out is not None:
-        extra.append({"experiment": experiment.name, "name": HELD_OUT, "metric": metric, "mean": held_out})
-        extra[-1]["role"] = "reference"
-    if not extra:
-        return rows[columns]
-    return pd.DataFrame(rows[columns].to_dict("records") + extra, columns=columns)
+def _looks(experiment: Experiment, data: pd.DataFrame, hue: str) -> dict[Line, Look]:
+    """Looks of all lines, and of the oracles that have something to show."""
+    oracles = [line for line in oracles_of(experiment) if len(of_line(data, line))]
+    return looks([*lines_of(experiment), *oracles], hue)
+
+
+def _with_orders(drawn: dict[Line, Look], orders: pd.DataFrame, metric: str) -> dict[Line, Look]:
+    """The looks with fitted orders in their labels."""
+    labelled = dict(drawn)
+    for line, look in drawn.items():
+        order = fitted(orders, line, metric)
+        if order is not None:
+            labelled[line] = replace(look, label=f"{look.label} · order {order_text(order)}")
+    return labelled
 
 
 def _draw_lines(axes: Any, data: pd.DataFrame, x: str, drawn: Mapping[Line, Look]) -> None:
     for order, (line, look) in enumerate(drawn.items()):
-        own = of_line(data[data["role"] != "reference"], line).sort_values("nfe")
-        own = own[own["mean"].map(math.isfinite) & own[x].map(math.isfinite)]
+        own = of_line(shown(data, x), line).sort_values("nfe")
         if own.empty:
             continue
         halves = ((own["ci_high"] - own["ci_low"]) / 2).fillna(0.0)
@@ -148,9 +132,40 @@ def _draw_lines(axes: Any, data: pd.DataFrame, x: str, drawn: Mapping[Line, Look
         )
 
 
+def _draw_oracles(axes: Any, data: pd.DataFrame, x: str, drawn: Mapping[Line, Look]) -> None:
+    """One marker for each oracle, at the cost it happened to have."""
+    x = "nfe_counted" if x == "nfe" else x
+    for line, look in drawn.items():
+        own = of_line(shown(data, x, "oracle"), line)
+        if len(own):
+            half = ((own["ci_high"] - own["ci_low"]) / 2).fillna(0.0)
+            axes.errorbar(own[x], own["mean"], yerr=half, fmt="none", ecolor=look.colour, elinewidth=1.1, capsize=2.2)
+            axes.plot(
+                *(own[x], own["mean"]),
+                marker=look.marker,
+                markersize=7.5,
+                linestyle="none",
+                markerfacecolor="white",
+                markeredgecolor=look.colour,
+                markeredgewidth=1.4,
+                zorder=20,
+                label=f"{look.label} (exact)",
+            )
+
+
+def _draw_floor(axes: Any, data: pd.DataFrame) -> None:
+    own = shown(data, "nfe", FLOOR_ROLE, above=NUMERICAL_ZERO)
+    if len(own):
+        label = FLOOR.replace(" (", "\n(").replace("conditional ", "conditional\n")
+        axes.plot(
+            own["nfe"], own["mean"], linestyle=(0, (4, 2)), color="#111111", linewidth=1.3, label=label, zorder=30
+        )
+
+
 def _draw_references(axes: Any, data: pd.DataFrame) -> None:
     styles = {HELD_OUT: (":", "#000000", 1.6)}
-    for row in data[data["role"] == "reference"].to_dict("records"):
+    own = data[data["role"] == "reference"]
+    for row in own[np.isfinite(own["mean"])].to_dict("records"):
         dash, colour, width = styles.get(row["name"], ("--", "#555555", 1.0))
         shown = number(row["mean"], (row["ci_high"] - row["ci_low"]) / 2)
         label = f"{row['name']}:\n{shown}".replace(" (", "\n(")
@@ -164,14 +179,16 @@ def _set_axes(axes: Any, data: pd.DataFrame, x: str, metric: str) -> None:
     info = metric_info(metric)
     axes.set_xlabel(_X_LABELS.get(x, x))
     axes.set_ylabel(info.axis)
-    if info.log_scale and (data["mean"] > 0).any():
+    finite = data[np.isfinite(data["mean"])]
+    if info.log_scale and (finite["mean"] > NUMERICAL_ZERO).any():
         axes.set_yscale("log", nonpositive="clip")
-        _limit_decades(axes, data["mean"])
+        _limit_decades(axes, finite["mean"])
     if data.empty:
         return
     if x == "nfe":
         axes.set_xscale("log", base=2)
-        ticks = sorted(data.loc[data["role"] != "reference", "nfe"].unique())
+        of_lines = data.loc[~data["role"].isin(["reference", "oracle"]), "nfe"]
+        ticks = sorted((of_lines if len(of_lines) else data["nfe"].dropna()).unique())
         axes.xaxis.set_major_locator(FixedLocator([float(tick) for tick in ticks]))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_locator(NullLocator())
@@ -189,13 +206,27 @@ def _tick_subs(values: pd.Series) -> Sequence[float]:
 
 
 def _limit_decades(axes: Any, means: pd.Series) -> None:
-    """Keep an interval that reaches below zero from stretching a log axis over empty decades."""
-    positive = means[(means > 0) & means.map(math.isfinite)]
+    """Keep intervals that reach below zero, and numerical zeros, from stretching a log axis over empty decades."""
+    positive = means[means > NUMERICAL_ZERO]
     axes.set_ylim(positive.min() / 2.5, positive.max() * 1.8)
 
 
-def _save(figure: Figure) -> tuple[bytes, bytes]:
-    png, svg = io.BytesIO(), io.BytesIO()
-    figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
-    figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
-    return png.getvalue(), svg.getvalue()
+def _note(experiment: Experiment, summary: pd.DataFrame, data: pd.DataFrame, metric: str, with_orders: bool) -> str:
+    """The caption: what is drawn besides the lines, and what is left out."""
+    parts = ["Bars: 95 % intervals."]
+    if with_orders:
+        parts.append(orders_sentence([metric], has_solvers(lines_of(experiment))))
+        parts.append("Grey: what samplers of first and second order have.")
+    floor = factorised_floor(experiment, summary) if (data["role"] == FLOOR_ROLE).any() else None
+    if floor is not None:
+        parts.append(floor_sentence(floor))
+    oracles = data[data["role"] == "oracle"]
+    if len(oracles):
+        parts.append(f"Single markers: {', '.join(oracles['name'].unique())}, {EXACT_IN_LAW}.")
+    own = of_lines(data)
+    infinite = infinite_sentence(own, metric)
+    parts.append(f"Left out: {infinite}" if infinite else "")
+    zero = own[(own["mean"] <= NUMERICAL_ZERO)] if metric_info(metric).log_scale else own[:0]
+    if len(zero):
+        parts.append(f"Below the axis, zero or numerically zero: {places(zero, own)}.")
+    return " ".join(part for part in parts if part)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -9,10 +10,11 @@ from typing import Any
 import pandas as pd
 
 from cdmrun.report.collect import reference_value
+from cdmrun.report.lines import Line, lines_of, of_line
 from cdmrun.report.metrics_info import metric_info
 from cdmrun.report.numbers import number
 from cdmrun.report.summary import interval
-from cdmrun.report.tables import HELD_OUT, Cell, Line, Panel, Row, Table, lines_of, of_line, seconds_panel
+from cdmrun.report.tables import HELD_OUT, Cell, Panel, Row, Table, seconds_panel
 from cdmrun.spec.plan_types import Experiment
 
 GAIN_COLUMNS = [
@@ -27,7 +29,8 @@ def gains(experiment: Experiment, scores: pd.DataFrame, references: pd.DataFrame
 
     Opponents are the baselines (`tau_leaping`, `analytic`, …), progressive students, and the best of these by its
     mean at that NFE. Differences are taken seed by seed, signed so that positive means that the student is better;
-    for a metric that should be close to held-out data it is the distance that is compared.
+    for a metric that should be close to held-out data it is the distance that is compared. Where neither end of the
+    metric is better there is nothing to gain.
 
     Returns
     -------
@@ -60,7 +63,11 @@ def gains_table(experiment: Experiment, gain: pd.DataFrame, summary: pd.DataFram
         return None
     columns = tuple(sorted(int(nfe) for nfe in gain["nfe"].unique()))
     rows = []
-    for (name, versus), group in gain.groupby(["name", "versus"], sort=False):
+    opponents = sorted(gain["versus"].unique(), key=lambda versus: versus == BEST)  # the best of them comes last
+    for name, versus in itertools.product(gain["name"].unique(), opponents):
+        group = gain[(gain["name"] == name) & (gain["versus"] == versus)]
+        if group.empty:
+            continue
         by_nfe = {int(row["nfe"]): row for row in group.to_dict("records")}
         cells = tuple(_gain_cell(by_nfe.get(nfe)) for nfe in columns)
         low, high = int(group["n"].min()), int(group["n"].max())
@@ -91,6 +98,8 @@ def _as_losses(scores: pd.DataFrame, held_out: float | None) -> pd.DataFrame:
     values = scores["value"]
     if direction == "higher":
         return scores.assign(loss=-values)
+    if direction == "none":
+        return scores.assign(loss=math.nan)
     if direction == "reference":
         return scores.assign(loss=(values - held_out).abs() if held_out is not None else math.nan)
     return scores.assign(loss=values)
@@ -108,6 +117,7 @@ def _paired(
     """(gain, low, high, n, seconds of the student, seconds of the opponent), None without a common seed."""
     mine, other = _at(losses, student, nfe), _at(losses, opponent, nfe)
     both = mine.merge(other, on="seed", suffixes=("", "_versus")).dropna(subset=["loss", "loss_versus"])
+    both = both[(both["loss"].abs() < math.inf) | (both["loss_versus"].abs() < math.inf)]  # ∞ − ∞ says nothing
     if both.empty:
         return None
     stderrs = (both["stderr"] ** 2 + both["stderr_versus"] ** 2) ** 0.5

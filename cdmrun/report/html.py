@@ -12,9 +12,9 @@ import jinja2
 import yaml
 from markupsafe import Markup
 
+from cdmrun.report.canvas import FigureFiles
 from cdmrun.report.checks import Finding
 from cdmrun.report.enough import Enough
-from cdmrun.report.figures import FigureFiles
 from cdmrun.report.metrics_info import MetricInfo
 from cdmrun.report.provenance import Absent, Origin
 from cdmrun.report.samples import SampleGrid, data_uri

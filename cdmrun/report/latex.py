@@ -26,6 +26,11 @@ _ESCAPES = {
     "↑": r"$\uparrow$",
     "→": r"$\rightarrow$",
     "τ": r"$\tau$",
+    "θ": r"$\theta$",
+    "χ": r"$\chi$",
+    "²": r"$^2$",
+    "≤": r"$\leq$",
+    "≥": r"$\geq$",
     "µ": r"$\mu$",
     "†": r"$^\dagger$",
     "‖": r"$\|$",
@@ -52,7 +57,7 @@ def table_latex(table: Table, label: str) -> str:
     layout = "l" * len(table.row_names) + "r" * (1 + len(table.columns))
     tabular = _set_panels(styler.to_latex(hrules=True, column_format=layout), table, len(header))
     tabular = _set_spans(tabular, table)
-    group = _nfe_header(table)
+    group = _group_header(table) if table.group else ""
     tabular = tabular.replace("\\toprule\n", f"\\toprule\n{group}", 1)
     return (
         "\\begin{table}[t]\n\\centering\n"
@@ -64,22 +69,20 @@ def table_latex(table: Table, label: str) -> str:
     )
 
 
-def _nfe_header(table: Table) -> str:
+def _group_header(table: Table) -> str:
     left, count = len(table.row_names) + 1, len(table.columns)
-    return f"{'& ' * left}\\multicolumn{{{count}}}{{c}}{{NFE}} \\\\\n\\cmidrule(lr){{{left + 1}-{left + count}}}\n"
+    group = f"\\multicolumn{{{count}}}{{c}}{{{escape(table.group)}}}"
+    return f"{'& ' * left}{group} \\\\\n\\cmidrule(lr){{{left + 1}-{left + count}}}\n"
 
 
 def _row(row: Row) -> list[str]:
     labels = [escape(label) for label in row.labels]
+    seeds = row.seeds.replace("–", "--")
     if row.reference:
-        shown = f"@@span@@{_cell(row.cells[0])}" if row.cells else ""
-        return [
-            *(f"\\emph{{{label}}}" if label else "" for label in labels),
-            row.seeds.replace("–", "--"),
-            shown,
-            *[""] * (len(row.cells) - 1),
-        ]
-    return [*labels, row.seeds.replace("–", "--"), *(_cell(cell) for cell in row.cells)]
+        labels = [f"\\emph{{{label}}}" if label else "" for label in labels]
+    if not row.spans or not row.cells:
+        return [*labels, seeds, *(_cell(cell) for cell in row.cells)]
+    return [*labels, seeds, f"@@span@@{_cell(row.cells[0])}", *[""] * (len(row.cells) - 1)]
 
 
 def _cell(cell: Cell) -> str:

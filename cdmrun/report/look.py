@@ -5,12 +5,16 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-from cdmrun.report.tables import Line
+from cdmrun.report.lines import Line
 
 #: Okabe–Ito, told apart with every common colour blindness; its yellow is darkened to be seen on white.
 _COLOURS = {
     ("tau_leaping", ""): "#b9b9b9",
     ("analytic", ""): "#555555",
+    ("theta_trapezoidal", ""): "#882255",
+    ("theta_rk2", ""): "#332288",
+    ("first_hitting", ""): "#000000",
+    ("uniformization", ""): "#000000",
     ("progressive", ""): "#CC79A7",
     ("cdm", "factorized"): "#56B4E9",
     ("cdm", "mixture"): "#E69F00",
@@ -18,10 +22,14 @@ _COLOURS = {
     ("cdm", "autoregressive"): "#D55E00",
     ("cdm", "joint"): "#0072B2",
 }
-_SPARE = ("#B8A000", "#882255", "#332288", "#44AA99")
+_SPARE = ("#B8A000", "#117733", "#44AA99", "#AA4499")
 _MARKERS = {
     ("tau_leaping", ""): "v",
     ("analytic", ""): "^",
+    ("theta_trapezoidal", ""): "<",
+    ("theta_rk2", ""): ">",
+    ("first_hitting", ""): "d",
+    ("uniformization", ""): "p",
     ("progressive", ""): "X",
     ("cdm", "factorized"): "P",
     ("cdm", "mixture"): "D",
@@ -39,6 +47,10 @@ _WEIGHTS = {
 }
 _WORDS = {
     "tau_leaping": "τ-leaping",
+    "theta_trapezoidal": "θ-trapezoidal",
+    "theta_rk2": "θ-RK-2",
+    "first_hitting": "first-hitting",
+    "uniformization": "uniformisation",
     "cdm": "CDM",
     "hmm": "HMM",
 }

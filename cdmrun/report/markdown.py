@@ -17,7 +17,7 @@ def escape(text: object) -> str:
 
 def table_markdown(table: Table) -> str:
     """A heading, the table and its caption. A panel starts with a row in bold; reference rows are in italics."""
-    header = [*table.row_names, "seeds", *(f"NFE {nfe}" for nfe in table.columns)]
+    header = [*table.row_names, "seeds", *(f"{table.group} {name}".strip() for name in table.columns)]
     body: list[list[str]] = []
     for panel in table.panels:
         body.append([f"**{escape(panel.heading)}**", *[""] * (len(header) - 1)])

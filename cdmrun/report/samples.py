@@ -15,8 +15,8 @@ import numpy as np
 from cdmrun.data.dataset import Dataset
 from cdmrun.errors import UserError
 from cdmrun.report.collect import is_complete
+from cdmrun.report.lines import Line, lines_of, of_entry
 from cdmrun.report.look import pretty
-from cdmrun.report.tables import Line, lines_of, of_entry
 from cdmrun.spec.plan_types import Entry, Experiment, Plan
 
 #: Stands for a symbol outside the data's alphabet: a position still masked at the end.
@@ -62,7 +62,7 @@ def sample_grid(plan: Plan, experiment: Experiment, out: Path) -> SampleGrid | N
     plan, experiment, out
         What was asked for, and the results folder. The data set is found through the inputs of a scores run.
     """
-    folder = _data_folder(plan, experiment, out)
+    folder = data_folder(plan, experiment, out)
     if folder is None:
         return None
     try:
@@ -86,7 +86,8 @@ def sample_grid(plan: Plan, experiment: Experiment, out: Path) -> SampleGrid | N
     return SampleGrid(kind, columns, tuple(rows), held_out, dataset.length, masked)
 
 
-def _data_folder(plan: Plan, experiment: Experiment, out: Path) -> Path | None:
+def data_folder(plan: Plan, experiment: Experiment, out: Path) -> Path | None:
+    """The data product of an experiment, found through the inputs of its scores runs; None where it is not there."""
     for entry in experiment.entries:
         key = plan.runs[entry.scores].inputs.get("data") if entry.scores in plan.runs else None
         if key and is_complete(out, key):
@@ -100,7 +101,7 @@ def _row(
     entry = _first_ready(experiment, line, out)
     if entry is None:
         return None
-    arrays = _load(out / entry.samples / "samples.npz")
+    arrays = load_arrays(out / entry.samples / "samples.npz")
     cells = tuple(_show(arrays[f"nfe_{nfe}"][:shown], dataset) if f"nfe_{nfe}" in arrays else None for nfe in columns)
     return SampleRow(pretty(line.name), entry.seed, cells)
 
@@ -110,7 +111,7 @@ def _first_ready(experiment: Experiment, line: Line, out: Path) -> Entry | None:
     return min(entries, key=lambda entry: entry.seed, default=None)
 
 
-def _load(path: Path) -> dict[str, np.ndarray]:
+def load_arrays(path: Path) -> dict[str, np.ndarray]:
     """Arrays of a file; none where the file is missing or damaged (the report shows what there is)."""
     try:
         with np.load(path, allow_pickle=False) as arrays:

@@ -27,20 +27,37 @@ def summarise(scores: pd.DataFrame) -> pd.DataFrame:
 
     Returns
     -------
-    DataFrame with columns `SUMMARY_COLUMNS` and, in memory, ``status`` and ``role``. The interval is Student's t
-    over seeds; with one seed it is mean ± 1.96 standard errors where the score has one, and empty otherwise.
-    ``seconds_per_sample`` is the median over seeds, ``run_id`` the scores runs behind the row, one a seed.
+    DataFrame with columns `SUMMARY_COLUMNS` and, in memory, ``status``, ``role`` and ``nfe_counted`` (mean over
+    seeds). The interval is Student's t over seeds; with one seed it is mean ± 1.96 standard errors where the score
+    has one, and empty otherwise. ``seconds_per_sample`` is the median over seeds, ``run_id`` the scores runs behind
+    the row, one a seed.
     """
     rows = []
-    present = scores.dropna(subset=["value"])
+    present = pool_oracles(scores.dropna(subset=["value"]))
     for keys, group in present.groupby([*LINE_COLUMNS, "nfe", "metric"], sort=False, dropna=False):
         mean, low, high = interval(group["value"].tolist(), group["stderr"].tolist())
         weakest = max(group["estimate"], key=lambda e: _WEAKEST_LAST.index(e) if e in _WEAKEST_LAST else -1)
         stale = (group["status"] == "stale-code").any()
         runs = ";".join(group["run_id"])
         values = (mean, low, high, len(group), group["unit"].iloc[0], weakest, _median(group), runs)
-        rows.append((*keys, *values, "stale-code" if stale else "fresh", group["role"].iloc[0]))
-    return pd.DataFrame(rows, columns=[*SUMMARY_COLUMNS, "status", "role"])
+        memory = ("stale-code" if stale else "fresh", group["role"].iloc[0], group["nfe_counted"].mean())
+        rows.append((*keys, *values, *memory))
+    frame = pd.DataFrame(rows, columns=[*SUMMARY_COLUMNS, "status", "role", "nfe_counted"])
+    numbers = ("mean", "ci_low", "ci_high", "seconds_per_sample", "nfe_counted")
+    return frame.astype({"nfe": int, "n": int, **dict.fromkeys(numbers, float)})  # also where there is no row
+
+
+def pool_oracles(scores: pd.DataFrame) -> pd.DataFrame:
+    """Scores in which all seeds of an oracle stand at one NFE, the rounded mean of those counted.
+
+    Exact simulation needs as many evaluations as it happens to need, a few more or less with each seed.
+    """
+    oracle = scores["role"] == "oracle"
+    if not oracle.any():
+        return scores
+    means = scores[oracle].groupby(LINE_COLUMNS)["nfe_counted"].transform("mean")
+    pooled = scores["nfe"].mask(oracle, means.round().fillna(0.0)).astype(int)
+    return scores.assign(nfe=pooled)
 
 
 def interval(values: Sequence[float], stderrs: Sequence[float] = ()) -> tuple[float, float, float]:

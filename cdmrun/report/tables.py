@@ -11,9 +11,11 @@ import pandas as pd
 
 from cdmrun.report.captions import caption
 from cdmrun.report.collect import reference_value
+from cdmrun.report.floor import FLOOR, FLOORED, factorised_floor
+from cdmrun.report.lines import Line, lines_of, longest_teacher_run, of_line
 from cdmrun.report.metrics_info import metric_info
 from cdmrun.report.numbers import DASH, Number, number, seconds
-from cdmrun.spec.plan_types import Entry, Experiment
+from cdmrun.spec.plan_types import Experiment
 
 HELD_OUT = "held-out data"
 SECONDS_HEADING = "seconds per sample"
@@ -30,12 +32,13 @@ class Cell:
 
 @dataclass(frozen=True)
 class Row:
-    """Labels, the number of seeds, one cell a column. A reference row holds for every NFE."""
+    """Labels, the number of seeds, one cell a column. A row that ``spans`` has the same value in every column."""
 
     labels: tuple[str, ...]
     seeds: str
     cells: tuple[Cell, ...]
     reference: bool = False
+    spans: bool = False
 
 
 @dataclass(frozen=True)
@@ -48,37 +51,14 @@ class Panel:
 
 @dataclass(frozen=True)
 class Table:
-    """A table: ``row_names`` head the label columns, ``columns`` are the NFE."""
+    """A table: ``row_names`` head the label columns, ``group`` says what ``columns`` are together (if anything)."""
 
     title: str
     caption: str
     row_names: tuple[str, ...]
-    columns: tuple[int, ...]
+    columns: tuple[int | str, ...]
     panels: tuple[Panel, ...]
-
-
-@dataclass(frozen=True)
-class Line:
-    """One sampler of one model, over all its seeds and NFE: a row of a table, a line of a figure."""
-
-    process: str
-    method: str
-    family: str
-    name: str
-    role: str
-    nfe: tuple[int, ...]
-
-
-def lines_of(experiment: Experiment) -> list[Line]:
-    """The lines of an experiment, baselines first, then in the order of the spec."""
-
-    unique = dict.fromkeys(of_entry(entry) for entry in experiment.entries)
-    return sorted(unique, key=lambda one: one.role != "baseline")
-
-
-def of_entry(entry: Entry) -> Line:
-    """The line that an entry is one seed of."""
-    return Line(entry.process, entry.method, entry.family, entry.name, entry.role, tuple(entry.nfe))
+    group: str = "NFE"
 
 
 def build_tables(experiment: Experiment, summary: pd.DataFrame, references: pd.DataFrame) -> list[Table]:
@@ -92,15 +72,17 @@ def build_tables(experiment: Experiment, summary: pd.DataFrame, references: pd.D
         From `cdmrun.report.summary.summarise` and `cdmrun.report.collect.collect_references`.
     """
     summary = summary[summary["experiment"] == experiment.name]
-    return [
-        _table(experiment, summary, references, spec) for spec in experiment.spec.get("report", {}).get("tables", [])
-    ]
+    tables = experiment.spec.get("report", {}).get("tables", []) if lines_of(experiment) else []
+    return [_table(experiment, summary, references, spec) for spec in tables]
 
 
 def _table(experiment: Experiment, summary: pd.DataFrame, references: pd.DataFrame, spec: Mapping[str, Any]) -> Table:
     lines = lines_of(experiment)
-    metrics = spec.get("values") or list(experiment.metrics)
-    row_names = _row_names(lines, spec.get("rows") or ["method", "family"])
+    oracle = summary["role"] == "oracle"
+    of_oracles = set(summary.loc[oracle, "metric"]) - set(summary.loc[~oracle, "metric"])
+    metrics = [metric for metric in spec.get("values") or experiment.metrics if metric not in of_oracles]
+    summary = summary[~oracle]
+    row_names = row_names_for(lines, spec.get("rows") or ["method", "family"])
     columns = tuple(sorted({nfe for line in lines for nfe in line.nfe}))
     panels = []
     for metric in metrics:
@@ -130,37 +112,19 @@ def seconds_panel(
         own = of_line(summary, line)
         medians = own.groupby("nfe")["seconds_per_sample"].median()
         cells = tuple(Cell(Number(seconds(float(medians.get(nfe, math.nan))))) for nfe in columns)
-        rows.append(Row(_labels(line, row_names), _count(own["n"]), cells))
+        rows.append(Row(labels_of(line, row_names), seeds_behind(own["n"]), cells))
     return Panel(SECONDS_HEADING, tuple(rows))
 
 
-def of_line(frame: pd.DataFrame, line: Line) -> pd.DataFrame:
-    """The rows of ``frame`` that belong to ``line`` (of one experiment)."""
-    return frame[
-        (frame["name"] == line.name)
-        & (frame["method"] == line.method)
-        & (frame["family"] == line.family)
-        & (frame["process"] == line.process)
-    ]
-
-
-def longest_teacher_run(experiment: Experiment) -> tuple[Line, int] | None:
-    """The analytic sampler at its largest NFE (another baseline where there is no analytic one), or None."""
-    baselines = [line for line in lines_of(experiment) if line.role == "baseline" and line.nfe]
-    if not baselines:
-        return None
-    line = max(baselines, key=lambda one: (one.method == "analytic", max(one.nfe)))
-    return line, max(line.nfe)
-
-
-def _row_names(lines: Sequence[Line], wanted: Sequence[str]) -> list[str]:
+def row_names_for(lines: Sequence[Line], wanted: Sequence[str]) -> list[str]:
     """The label columns asked for, and ``name`` besides where they alone would not tell two lines apart."""
     names = [name for name in wanted if name in ("process", "method", "family", "name")] or ["method", "family"]
-    distinct = {_labels(line, names) for line in lines}
+    distinct = {labels_of(line, names) for line in lines}
     return names if len(distinct) == len(lines) or "name" in names else [*names, "name"]
 
 
-def _labels(line: Line, row_names: Sequence[str]) -> tuple[str, ...]:
+def labels_of(line: Line, row_names: Sequence[str]) -> tuple[str, ...]:
+    """What a row of ``line`` is called in the label columns."""
     return tuple(str(getattr(line, name)) for name in row_names)
 
 
@@ -171,19 +135,20 @@ def _metric_rows(
     for line in lines:
         own = of_line(summary, line)
         by_nfe = {int(row["nfe"]): row for row in own.to_dict("records")}
-        cells = tuple(_cell(by_nfe.get(nfe)) for nfe in columns)
-        rows.append(Row(_labels(line, row_names), _count(own["n"]), cells))
+        cells = tuple(cell_of(by_nfe.get(nfe)) for nfe in columns)
+        rows.append(Row(labels_of(line, row_names), seeds_behind(own["n"]), cells))
     return rows
 
 
-def _cell(row: Mapping[Any, Any] | None) -> Cell:
+def cell_of(row: Mapping[Any, Any] | None) -> Cell:
+    """The cell of one row of the summary; a dash for None."""
     if row is None:
         return Cell()
     half = (row["ci_high"] - row["ci_low"]) / 2
     return Cell(number(row["mean"], half), stale=row.get("status") == "stale-code")
 
 
-def _count(n: pd.Series) -> str:
+def seeds_behind(n: pd.Series) -> str:
     """Seeds behind a row: one number, or the range where cells differ; 0 where there is nothing yet."""
     if n.empty:
         return "0"
@@ -221,11 +186,13 @@ def _mark_best(
 def _loss(metric: str, mean: float, low: float, high: float, held_out: float | None) -> tuple[float, float, float]:
     """(mean, low, high) of what is to be minimised: the metric, its negative, or its distance to held-out data."""
     direction = metric_info(metric).direction
+    if math.isinf(mean):  # it has no interval, but it is clearly apart from whatever is finite
+        low = high = mean
     if direction == "higher":
         return -mean, -high, -low
     if direction == "lower":
         return mean, low, high
-    if held_out is None:
+    if direction == "none" or held_out is None:
         return math.nan, math.nan, math.nan
     ends = sorted((abs(low - held_out), abs(high - held_out)))
     return abs(mean - held_out), 0.0 if low <= held_out <= high else ends[0], ends[1]
@@ -239,18 +206,22 @@ def _reference_rows(
     references: pd.DataFrame,
     metric: str,
 ) -> list[Row]:
-    """The teacher's longest run, and what the scores name: held-out data, independent positions."""
+    """The teacher's longest run, what the scores name (held-out data, independent positions), the factorised floor."""
     rows = []
     blank = ("",) * (len(row_names) - 1)
-    longest = longest_teacher_run(experiment)
+    longest = longest_teacher_run(experiment) if metric_info(metric).direction != "none" else None
     if longest is not None:
         line, nfe = longest
         found = of_line(summary[(summary["metric"] == metric) & (summary["nfe"] == nfe)], line)
         if len(found):
-            cell = _cell(found.iloc[0].to_dict())
+            cell = cell_of(found.iloc[0].to_dict())
             label = f"teacher's longest run ({line.method}, NFE {nfe})"
-            rows.append(Row((label, *blank), _count(found["n"]), (cell,) * len(columns), True))
+            rows.append(Row((label, *blank), seeds_behind(found["n"]), (cell,) * len(columns), True, True))
     own = references[(references["experiment"] == experiment.name) & (references["metric"] == metric)]
     for what, value in zip(own["what"], own["value"], strict=True):
-        rows.append(Row((str(what), *blank), "", (Cell(number(value)),) * len(columns), True))
+        rows.append(Row((str(what), *blank), "", (Cell(number(value)),) * len(columns), True, True))
+    floor = factorised_floor(experiment, summary) if metric == FLOORED else None
+    if floor is not None:
+        cells = tuple(Cell(number(floor.values.get(nfe, math.nan))) for nfe in columns)
+        rows.append(Row((FLOOR, *blank), "", cells, True))
     return rows

@@ -15,6 +15,7 @@ from cdmrun.models import ConditionalModel
 from cdmrun.processes import ForwardProcess
 from cdmrun.processes.base import TINY
 from cdmrun.processes.draws import draw_categorical
+from cdmrun.processes.enumeration import outer_laws
 
 
 class TransitionKernel(ABC):
@@ -23,11 +24,14 @@ class TransitionKernel(ABC):
     Attributes
     ----------
     model
-        The conditional model it calls, once a step.
+        The conditional model it calls.
+    calls
+        How often it does so in a step.
     exact_log_prob
         Whether `log_prob` is exact; where it is not, it is a lower bound in expectation.
     """
 
+    calls = 1
     exact_log_prob = True
 
     def __init__(self, model: ConditionalModel) -> None:
@@ -70,11 +74,7 @@ class FactorizedKernel(TransitionKernel):
         return laws.gather(-1, x_s.unsqueeze(-1)).squeeze(-1).clamp_min(TINY).log().sum(-1)
 
     def rows(self, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
-        laws = self.position_laws(x_t, t, s)
-        rows = laws[:, 0]
-        for i in range(1, laws.shape[1]):
-            rows = (rows.unsqueeze(-1) * laws[:, i].unsqueeze(1)).flatten(1)
-        return rows
+        return outer_laws(self.position_laws(x_t, t, s))
 
 
 class Analytic(FactorizedKernel):

@@ -11,13 +11,17 @@ from torch import Tensor
 from cdmrun.models import ConditionalModel
 from cdmrun.processes import Absorbing, ForwardProcess, time_grid
 from cdmrun.samplers.kernels import Analytic, TransitionKernel
+from cdmrun.samplers.second_order import ThetaRK2, ThetaTrapezoidal
 from cdmrun.samplers.student import student_kernel
 from cdmrun.samplers.tau_leaping import TauLeaping
+
+#: Where in a step the θ solvers make their second call, unless told otherwise.
+THETA = 0.5
 
 
 @dataclass(frozen=True)
 class Step:
-    """One application of a kernel, from time t to s < t; one network call."""
+    """One application of a kernel, from time t to s < t."""
 
     kernel: TransitionKernel
     t: float
@@ -31,7 +35,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Sampler:
-    """Steps from t = 1 to t = 0, first step first; the number of network calls is the number of steps."""
+    """Steps from t = 1 to t = 0, first step first."""
 
     process: ForwardProcess
     length: int
@@ -40,7 +44,12 @@ class Sampler:
     @property
     def nfe(self) -> int:
         """Network calls a sample, as designed; `EvaluationCounter` measures what really happens."""
-        return len(self.steps)
+        return sum(step.kernel.calls for step in self.steps)
+
+    @property
+    def models(self) -> tuple[ConditionalModel, ...]:
+        """The models it calls, each once."""
+        return tuple(dict.fromkeys(step.kernel.model for step in self.steps))
 
     @torch.inference_mode()
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
@@ -75,11 +84,39 @@ def tau_leaping_sampler(
     """
     if final is None:
         final = "denoise" if isinstance(model.process, Absorbing) else "none"
-    sampler = _walk(model, TauLeaping(model, hold, jumps), nfe, grid)
-    if final == "none":
-        return sampler
-    last = sampler.steps[-1]
-    return Sampler(sampler.process, sampler.length, (*sampler.steps[:-1], Step(Analytic(model), last.t, last.s)))
+    leap = TauLeaping(model, hold, jumps)
+    return _walk(model, leap, nfe, grid, Analytic(model) if _denoises(model, final) else leap)
+
+
+def theta_sampler(
+    model: ConditionalModel,
+    nfe: int,
+    solver: str = "trapezoidal",
+    theta: float | None = None,
+    grid: str = "uniform",
+    final: str | None = None,
+    hold: str | None = None,
+) -> Sampler:
+    """A second-order solver with ``nfe`` network calls, two a step.
+
+    Parameters
+    ----------
+    nfe
+        An even number.
+    solver
+        ``trapezoidal`` or ``rk2``.
+    theta
+        Where in a step the second call is made; 1/2 by default.
+    final
+        As in `tau_leaping_sampler`; ``denoise`` has the second call of the last step draw clean tokens.
+    """
+    if nfe % 2:
+        raise ValueError(f"a θ solver calls the network twice a step, so nfe must be even, got {nfe}")
+    kind = {"trapezoidal": ThetaTrapezoidal, "rk2": ThetaRK2}[solver]
+    theta = THETA if theta is None else theta
+    kernel = kind(model, theta, hold)
+    last = kind(model, theta, hold, denoise=True) if _denoises(model, final) else kernel
+    return _walk(model, kernel, nfe // 2, grid, last)
 
 
 def student_sampler(
@@ -93,7 +130,16 @@ def student_sampler(
     return _walk(model, student_kernel(model), nfe, grid)
 
 
-def _walk(model: ConditionalModel, kernel: TransitionKernel, nfe: int, grid: str) -> Sampler:
-    times = time_grid(nfe, grid).tolist()
-    steps = tuple(Step(kernel, times[k], times[k - 1]) for k in range(nfe, 0, -1))
-    return Sampler(model.process, model.length, steps)
+def _denoises(model: ConditionalModel, final: str | None) -> bool:
+    """Whether the last call draws clean tokens; by default under the absorbing process, where masks could be left."""
+    return isinstance(model.process, Absorbing) if final is None else final == "denoise"
+
+
+def _walk(
+    model: ConditionalModel, kernel: TransitionKernel, steps: int, grid: str, last: TransitionKernel | None = None
+) -> Sampler:
+    """``steps`` steps of one kernel down a grid, the last of them by ``last``."""
+    times = time_grid(steps, grid).tolist()
+    kernels = [last or kernel] + [kernel] * (steps - 1)
+    walked = tuple(Step(kernels[k - 1], times[k], times[k - 1]) for k in range(steps, 0, -1))
+    return Sampler(model.process, model.length, walked)

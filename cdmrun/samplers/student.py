@@ -32,7 +32,7 @@ class CleanStudent(TransitionKernel):
         known = torch.where(law.spoken, 0.0, self._known(bridge, law)).sum(-1)
         if bool((s == 0).all()):  # the bridge ends in x_0 itself
             return law.log_prob(x_s).double() + known
-        return law.log_expectation(bridge.float(), generator, draws).double() + known
+        return law.log_expectation(bridge, generator, draws).double() + known
 
     def rows(self, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
         sequences = enumerate_states(self.process.vocabulary, x_t.shape[1])

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from cdmrun.rates import rate_problems
 from cdmrun.spec.errors import SpecError
 from cdmrun.spec.facts import Facts, facts_of
 from cdmrun.spec.inputs import Files, state_problem
@@ -14,8 +15,11 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
 SUM_TOLERANCE = 1e-6
-RATE_TOLERANCE = 1e-8
-_SCHEDULE_KEYS = {"alpha_min": ("loglinear", "cosine"), "sigma_min": ("geometric",), "sigma_max": ("geometric",)}
+_SCHEDULE_KEYS = {
+    "alpha_min": ("loglinear", "cosine"),
+    "sigma_min": ("geometric",),
+    "sigma_max": ("geometric", "constant"),
+}
 
 
 def check_data(e: Resolved, files: Files) -> Iterator[SpecError]:
@@ -34,6 +38,12 @@ def check_data(e: Resolved, files: Files) -> Iterator[SpecError]:
         array = files.array(data["file"])
         for problem in [array] if isinstance(array, str) else _table_problems(array, data["file"]):
             yield e.error(("data", "file"), problem)
+    elif data["kind"] == "checkerboard" and data["size"] % data["squares"]:
+        message = f"{data['squares']} squares do not divide {data['size']} cells: make size a multiple of squares"
+        yield e.error(("data", "squares"), message)
+    elif data["kind"] == "sentences" and data["sentences"] > data["states"] ** data["length"]:
+        there_are = f"{data['states']}^{data['length']} = {data['states'] ** data['length']:,}"
+        yield e.error(("data", "sentences"), f"{data['sentences']} sequences of the {there_are} there are: ask for fewer")
     yield from _states(e, facts_of(e, files))
 
 
@@ -52,8 +62,13 @@ def check_process(e: Resolved, files: Files) -> Iterator[SpecError]:
         key = "sigma_min" if e.written("forward_process", "sigma_min") else "sigma_max"
         message = f"sigma_min ({process['sigma_min']:g}) must be less than sigma_max ({process['sigma_max']:g})"
         yield e.error(("forward_process", key), message)
-    if process["kind"] == "matrix":
-        yield from _generator(e, process["generator"], files)
+    match process["kind"]:
+        case "matrix":
+            yield from _generator(e, process["generator"], files)
+        case "hky85":
+            yield from _nucleotides(e, process["frequencies"], files)
+        case "block":
+            yield from _blocks(e, process["blocks"], files)
 
 
 def _states(e: Resolved, facts: Facts | None) -> Iterator[SpecError]:
@@ -102,45 +117,29 @@ def _generator(e: Resolved, generator: list[list[float]] | str, files: Files) ->
         if any(len(entries) != len(generator) for entries in generator):
             return
         rates = np.array(generator, dtype=np.float64)
-    if rates.ndim != 2 or rates.shape[0] != rates.shape[1] or rates.shape[0] < 2:
-        yield e.error(place, f"{name}shape {rates.shape} is not square: one row and one column for each value")
-        return
-    problems = list(_rate_problems(rates))
-    for row, problem in problems:
-        yield e.error(place if name else (*place, row), name + problem)
-    if not problems:
-        yield from _fit(e, rates, name, facts_of(e, files))
-
-
-def _rate_problems(rates: npt.NDArray[Any]) -> Iterator[tuple[int, str]]:
-    """Yield (row, problem) for each row of a square matrix that no generator can have; rows count from 0."""
-    import numpy as np
-
-    for row, entries in enumerate(rates):
-        others = np.delete(entries, row)
-        if not np.isfinite(entries).all():
-            yield row, f"row {row} has entries that are not finite numbers"
-        elif (others < 0).any():
-            yield (
-                row,
-                f"row {row} has a negative rate off the diagonal ({others.min():g}): only the diagonal is negative",
-            )
-        elif abs(entries.sum()) > RATE_TOLERANCE * max(1.0, np.abs(entries).sum()):
-            yield (
-                row,
-                f"row {row} sums to {entries.sum():g}, not to zero: its diagonal entry should be {-others.sum():g}",
-            )
-
-
-def _fit(e: Resolved, rates: npt.NDArray[Any], name: str, facts: Facts | None) -> Iterator[SpecError]:
-    import numpy as np
-
-    place = ("forward_process", "generator")
-    size = len(rates)
-    if facts is not None and facts.vocabulary not in (None, size):
-        message = f"{name}{size} states, but data {facts.kind} has {facts.vocabulary} values: they must agree"
+    problems = list(rate_problems(rates))
+    for problem in problems:
+        where = place if name or problem.row is None else (*place, problem.row)
+        yield e.error(where, f"{name}{problem.fault}: {problem.remedy}")
+    facts = facts_of(e, files)
+    if not problems and facts is not None and facts.vocabulary not in (None, len(rates)):
+        message = f"{name}{len(rates)} states, but data {facts.kind} has {facts.vocabulary} values: they must agree"
         yield e.error(place, message)
-    singular = np.linalg.svd(rates, compute_uv=False)
-    if singular[-2] < 1e-10 * max(singular[0], 1e-300):
-        message = f"{name}falls into parts that never reach each other: connect them by positive rates"
-        yield e.error(place, message)
+
+
+def _nucleotides(e: Resolved, frequencies: list[float], files: Files) -> Iterator[SpecError]:
+    total = sum(frequencies)
+    if abs(total - 1) > SUM_TOLERANCE:
+        message = f"the frequencies sum to {total:.9g}, not to 1 (within {SUM_TOLERANCE:g}): divide by the sum"
+        yield e.error(("forward_process", "frequencies"), message)
+    facts = facts_of(e, files)
+    if facts is not None and facts.vocabulary not in (None, 4):
+        message = f"hky85 is about 4 nucleotides, but data {facts.kind} has {facts.vocabulary} values: use another kind"
+        yield e.error(("forward_process", "kind"), message)
+
+
+def _blocks(e: Resolved, blocks: int, files: Files) -> Iterator[SpecError]:
+    facts = facts_of(e, files)
+    if facts is not None and facts.vocabulary is not None and blocks > facts.vocabulary:
+        message = f"{blocks} blocks, but data {facts.kind} has {facts.vocabulary} values: at most one block a value"
+        yield e.error(("forward_process", "blocks"), message)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any
 
+from cdmrun.spec.defaults import EXACT_TEACHERS
 from cdmrun.spec.errors import SpecError
 from cdmrun.spec.facts import Facts, facts_of
 from cdmrun.spec.inputs import Files
@@ -20,7 +21,8 @@ def check_teacher(e: Resolved, files: Files) -> Iterator[SpecError]:
     if teacher is None:
         return
     if teacher["kind"] == "enumerated" and facts is not None and not facts.enumerable:
-        yield e.error(("teacher", "kind"), f"enumerated {_ENUMERABLE}, not {facts.kind}: use kind network")
+        other = "markov" if facts.kind == "markov" else "network"
+        yield e.error(("teacher", "kind"), f"enumerated {_ENUMERABLE}, not {facts.kind}: use kind {other}")
     if "model" in teacher:
         yield from _model(e, ("teacher", "model"), teacher["model"])
 
@@ -67,10 +69,9 @@ def _cdm(
     kind = target.get("kind")
     if not e.written(*place, "target", "kind"):
         pass  # a default follows from the teacher, where the mistake is reported
-    elif kind == "exact" and facts is not None and not facts.enumerable:
-        yield e.error((*place, "target", "kind"), f"exact {_ENUMERABLE}, not {facts.kind}: use rollout")
-    elif kind == "exact" and teacher is not None and teacher["kind"] != "enumerated":
-        yield e.error((*place, "target", "kind"), "exact needs teacher.kind enumerated: use rollout for a network")
+    elif kind == "exact" and teacher is not None and teacher["kind"] not in EXACT_TEACHERS:
+        message = "exact needs teacher.kind enumerated or markov: use rollout for a network"
+        yield e.error((*place, "target", "kind"), message)
     for key in ("substeps", "draws", "levels"):
         if key in target and kind not in (None, "rollout"):
             message = f"has a meaning for target.kind rollout only, here it is {kind}: leave it out"
@@ -81,8 +82,8 @@ def _init(
     e: Resolved, place: tuple[str, ...], student: dict[str, Any], teacher: dict[str, Any] | None
 ) -> Iterator[SpecError]:
     if teacher is not None and student["init"] == "teacher":
-        if teacher["kind"] == "enumerated":
-            yield e.error((*place, "init"), "an enumerated teacher has no weights to start from: use init random")
+        if teacher["kind"] in EXACT_TEACHERS:
+            yield e.error((*place, "init"), "an exact teacher has no weights to start from: use init random")
         elif "model" in student:
             message = "with init: teacher the trunk is the teacher's own: leave this out, or set init: random"
             yield e.key_error((*place, "model"), message)

@@ -5,15 +5,17 @@
 |---|---|
 | title | the name |
 | forward_process.alpha_min | 0 for absorbing, 1e-5 otherwise |
-| students.*.target.kind | exact when the teacher is enumerated, else rollout |
+| data.order, alphabet, states, … (markov) | by source, see `CHAIN`; absent where they have no meaning |
+| teacher.order, smoothing (markov) | 2 and 3.0; absent when the data are a chain themselves |
+| students.*.target.kind | exact when the teacher is enumerated or markov, else rollout |
 | students.*.target.substeps, draws, levels | 64, 4096, 8 for a rollout; absent otherwise |
-| students.*.init | random when the teacher is enumerated, else teacher |
+| students.*.init | random when the teacher is enumerated or markov, else teacher |
 | students.*.model | layers 2, width 64, heads 2 when init is random; absent otherwise |
 | students.*.start | twice the largest nfe (progressive) |
-| baselines.tau_leaping.final | denoise for absorbing, else none |
-| baselines.tau_leaping.hold | rate for absorbing, else ratio |
+| baselines.tau_leaping, theta_*.final | denoise for absorbing, else none |
+| baselines.tau_leaping, theta_*.hold | rate for absorbing, else ratio |
 | baselines.tau_leaping.jumps | poisson for ordinal data, else any_jump |
-| evaluation.metrics | by data: enumerable, text, digits |
+| evaluation.metrics | by data: enumerable, markov, text, others |
 | report.tables, figures | all metrics by method and family; the first metric against nfe and against seconds |
 """
 
@@ -21,9 +23,20 @@ from __future__ import annotations
 
 from typing import Any
 
-ENUMERABLE = ("table", "potts_ring")
-TEXT = ("kjv", "text")
-ORDINAL = ("digits",)
+from cdmrun.spec.kinds import KINDS
+
+ENUMERABLE = tuple(name for name, kind in KINDS.items() if kind.enumerable)
+TEXT = tuple(name for name, kind in KINDS.items() if kind.text)
+ORDINAL = tuple(name for name, kind in KINDS.items() if kind.ordinal)
+EXACT_TEACHERS = ("enumerated", "markov")
+FIT = {"order": 2, "smoothing": 3.0}
+#: What the chain of ``data.kind: markov`` needs besides its length, by source; `file` is needed where it is None.
+CHAIN: dict[str, dict[str, Any]] = {
+    "kjv": FIT,
+    "text": {**FIT, "file": None, "alphabet": "abcdefghijklmnopqrstuvwxyz "},
+    "transitions": {"file": None},
+    "random": {"order": 2, "states": 8, "concentration": 0.3, "seed": 0},
+}
 ROLLOUT = {"substeps": 64, "draws": 4096, "levels": 8}
 STUDENT_MODEL = {"layers": 2, "width": 64, "heads": 2, "conv": 3, "mlp": 4}
 ALPHA_MIN = 1e-5
@@ -44,15 +57,11 @@ def fill_dependent(spec: dict[str, Any]) -> None:
     if process is not None and process["alpha_min"] is None:
         process["alpha_min"] = 0.0 if process["kind"] == "absorbing" else ALPHA_MIN
     teacher = spec.get("teacher")
+    _chains(spec.get("data"), teacher)
     for student in spec.get("students", {}).values():
         _student(student, teacher)
-    leaping = spec.get("baselines", {}).get("tau_leaping")
-    if leaping is not None and process is not None:
-        absorbing = process["kind"] == "absorbing"
-        leaping.setdefault("final", "denoise" if absorbing else "none")
-        leaping.setdefault("hold", "rate" if absorbing else "ratio")
-        ordinal = spec.get("data", {}).get("kind") in ORDINAL and not absorbing
-        leaping.setdefault("jumps", "poisson" if ordinal else "any_jump")
+    if process is not None:
+        _leaping(spec.get("baselines", {}), process["kind"] == "absorbing", spec.get("data", {}).get("kind") in ORDINAL)
     if "evaluation" in spec and "data" in spec:
         spec["evaluation"].setdefault("metrics", metrics_for(spec["data"]["kind"]))
     if "report" in spec and "metrics" in spec.get("evaluation", {}):
@@ -62,14 +71,38 @@ def fill_dependent(spec: dict[str, Any]) -> None:
 def metrics_for(data_kind: str) -> list[str]:
     """Return the metrics that make sense for a kind of data, the most telling first."""
     if data_kind in ENUMERABLE:
-        return ["tv", "kl", "nll", "nll_bound"]
+        return ["tv", "kl", "kl_bound", "nll", "nll_bound"]
+    if data_kind == "markov":
+        return ["excess_nll_bound", "nll_bound"]
     if data_kind in TEXT:
         return ["nll_bound", "judge_nll", "entropy", "self_bleu"]
     return ["nll_bound", "entropy"]
 
 
+def _chains(data: dict[str, Any] | None, teacher: dict[str, Any] | None) -> None:
+    """What a chain is made from: of the data, and of a markov teacher of other data."""
+    if data is None:
+        return
+    if data["kind"] == "markov":
+        for key, value in CHAIN[data["source"]].items():
+            if value is not None:
+                data.setdefault(key, value)
+    elif teacher is not None and teacher["kind"] == "markov":
+        for key, value in FIT.items():
+            teacher.setdefault(key, value)
+
+
+def _leaping(baselines: dict[str, Any], absorbing: bool, ordinal: bool) -> None:
+    for name in ("tau_leaping", "theta_trapezoidal", "theta_rk2"):
+        if (solver := baselines.get(name)) is not None:
+            solver.setdefault("final", "denoise" if absorbing else "none")
+            solver.setdefault("hold", "rate" if absorbing else "ratio")
+    if (leaping := baselines.get("tau_leaping")) is not None:
+        leaping.setdefault("jumps", "poisson" if ordinal and not absorbing else "any_jump")
+
+
 def _student(student: dict[str, Any], teacher: dict[str, Any] | None) -> None:
-    exact = teacher is not None and teacher["kind"] == "enumerated"
+    exact = teacher is not None and teacher["kind"] in EXACT_TEACHERS
     if student["method"] == "progressive":
         student.setdefault("start", 2 * max(student["nfe"]))
     elif teacher is not None:

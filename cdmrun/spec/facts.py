@@ -4,11 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from cdmrun.spec.defaults import ENUMERABLE, TEXT
 from cdmrun.spec.inputs import Files
+from cdmrun.spec.kinds import KINDS
 from cdmrun.spec.resolve import Resolved
-
-_VOCABULARY = {"kjv": 27, "digits": 17}
 
 
 @dataclass(frozen=True)
@@ -21,11 +19,11 @@ class Facts:
 
     @property
     def enumerable(self) -> bool:
-        return self.kind in ENUMERABLE
+        return KINDS[self.kind].enumerable
 
     @property
     def text(self) -> bool:
-        return self.kind in TEXT
+        return KINDS[self.kind].text
 
 
 def facts_of(experiment: Resolved, files: Files) -> Facts | None:
@@ -40,7 +38,7 @@ def facts_of(experiment: Resolved, files: Files) -> Facts | None:
         if isinstance(array, str) or not regular:
             return Facts(kind, None, None)
         return Facts(kind, array.shape[0], array.ndim)
-    if kind == "potts_ring":
-        return Facts(kind, data["states"], data["length"])
-    vocabulary = len(data["alphabet"]) if kind == "text" else _VOCABULARY[kind]
-    return Facts(kind, vocabulary, data.get("length", 64))
+    if data.get("source") == "transitions" and "file" in data:
+        array = files.array(data["file"])
+        return Facts(kind, None if isinstance(array, str) or array.ndim == 0 else array.shape[-1], data["length"])
+    return Facts(kind, *KINDS[kind].shape(data))

@@ -8,13 +8,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from cdmrun.files import sha256_of
-from cdmrun.limits import MAX_STATES
+from cdmrun.limits import MAX_STATES, MAX_TRANSITIONS
 
 if TYPE_CHECKING:
     import numpy as np
     import numpy.typing as npt
 
-MAX_ENTRIES = 10_000_000
+#: Arrays with more entries are not read: no table and no chain is that large.
+MAX_ENTRIES = MAX_TRANSITIONS
 
 
 class Files:
@@ -64,7 +65,7 @@ def _load(path: str) -> npt.NDArray[Any] | str:
         return f"{path}: entries are {array.dtype}, not real numbers: save it as float64"
     if array.size > MAX_ENTRIES:
         shape = " × ".join(map(str, array.shape))
-        return f"{path}: {shape} = {array.size:,} entries are too many (at most {MAX_STATES:,} states)"
+        return f"{path}: {shape} = {array.size:,} entries are too many (at most {MAX_ENTRIES:,})"
     return np.array(array, dtype=np.float64)
 
 

@@ -12,15 +12,14 @@ from cdmrun.spec.errors import Step
 from cdmrun.spec.identity import identity_fields, run_id
 from cdmrun.spec.inputs import Files
 from cdmrun.spec.load import load_specs
+from cdmrun.spec.metric_kinds import METRICS
 from cdmrun.spec.plan_types import STAGE_OF_KIND, Entry, Experiment, Plan, Run
 from cdmrun.spec.resolve import Resolved
 from cdmrun.spec.schema import section
 
 __all__ = ["Built", "Origin", "build", "build_plan", "read_card", "write_cards"]
 
-#: The order of metrics in configs, so that listing them differently scores nothing anew.
-_METRICS = ("nll_bound", "judge_nll", "entropy", "self_bleu", "tv", "kl", "nll")
-_TEACHER_KEYS = ("kind", "prediction", "model", "train")
+_TEACHER_KEYS = ("kind", "prediction", "model", "train", "order", "smoothing")
 
 
 @dataclass(frozen=True)
@@ -116,9 +115,8 @@ class _Linker:
         for name, baseline in self.spec["baselines"].items():
             place: tuple[Step, ...] = ("baselines", name)
             config = {"sampler": name, **_sorted_nfe(baseline)}
-            entries.append(
-                self._entry("baseline", name, name, "factorized", place, (number, seed), teacher, config, teacher)
-            )
+            role, family = ("baseline", "factorized") if "nfe" in baseline else ("oracle", "exact")
+            entries.append(self._entry(role, name, name, family, place, (number, seed), teacher, config, teacher))
         for name, student in self.spec["students"].items():
             place = ("students", name)
             model = self._student(place, student, (number, seed), teacher)
@@ -149,7 +147,7 @@ class _Linker:
         inputs = {"samples": samples, "model": model, "teacher": teacher, "data": self.data}
         if self.judge is not None:
             inputs["judge"] = self.judge
-        metrics = [metric for metric in _METRICS if metric in evaluation["metrics"]]
+        metrics = [metric for metric in METRICS if metric in evaluation["metrics"]]
         scoring = {
             "metrics": metrics,
             "held_out": evaluation["held_out"],
@@ -158,7 +156,7 @@ class _Linker:
         }
         origin = self._origin({"": ("evaluation",), "seed": ("seeds", seed[0])})
         scores = self.builder.add("scores", label, scoring, scoring, inputs, origin)
-        nfe = tuple(config["nfe"])
+        nfe = tuple(config.get("nfe", ()))
         return Entry(
             self.spec["name"], self.process["kind"], method, family, name, role, seed[1], nfe, model, samples, scores
         )
@@ -233,4 +231,5 @@ class _Linker:
 
 
 def _sorted_nfe(section_: Mapping[str, Any]) -> dict[str, Any]:
-    return {**section_, "nfe": sorted(section_["nfe"])}
+    """The section with its step counts in order; exact simulation has none."""
+    return {**section_, "nfe": sorted(section_["nfe"])} if "nfe" in section_ else dict(section_)

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 
+from cdmrun.spec.checks_baselines import check_baselines
+from cdmrun.spec.checks_chains import check_chains
 from cdmrun.spec.checks_data import check_data, check_process
 from cdmrun.spec.checks_models import check_entries, check_students, check_teacher
 from cdmrun.spec.checks_report import check_metrics, check_report
@@ -20,8 +22,10 @@ Check = Callable[[Resolved, Files], Iterator[SpecError]]
 CHECKS: tuple[Check, ...] = (
     check_data,
     check_process,
+    check_chains,
     check_teacher,
     check_students,
+    check_baselines,
     check_entries,
     check_metrics,
     check_report,

@@ -12,8 +12,27 @@ from cdmrun.data.dataset import Dataset
 from cdmrun.errors import UserError
 from cdmrun.files import read_json
 from cdmrun.models import ConditionalModel, NetworkShape, load_model
-from cdmrun.processes import Absorbing, ForwardProcess, Matrix, Uniform, make_schedule
-from cdmrun.samplers import Sampler, analytic_sampler, student_sampler, tau_leaping_sampler
+from cdmrun.processes import (
+    Absorbing,
+    ForwardProcess,
+    Matrix,
+    Uniform,
+    birth_death,
+    block,
+    discretised_gaussian,
+    hky85,
+    make_schedule,
+)
+from cdmrun.samplers import (
+    FirstHitting,
+    Oracle,
+    Sampler,
+    Uniformization,
+    analytic_sampler,
+    student_sampler,
+    tau_leaping_sampler,
+    theta_sampler,
+)
 from cdmrun.training import TrainSettings
 
 
@@ -25,13 +44,27 @@ def build_process(config: Mapping[str, Any], vocabulary: int) -> ForwardProcess:
         return Uniform(vocabulary, schedule)
     if kind == "absorbing":
         return Absorbing(vocabulary, schedule)
-    process = Matrix(torch.tensor(config["generator"], dtype=torch.float64), schedule)
+    process = Matrix(build_generator(config, vocabulary), schedule, kind)
     if process.vocabulary != vocabulary:
         raise UserError(
-            f"forward_process.generator has {process.vocabulary} states, the data {vocabulary} tokens",
-            "give one row and one column for each token",
+            f"forward_process: {kind} has {process.vocabulary} states, the data {vocabulary} tokens",
+            "give one row and one column for each token, or take another kind of process",
         )
     return process
+
+
+def build_generator(config: Mapping[str, Any], vocabulary: int) -> torch.Tensor:
+    """The generator of a process that has one, float64; over the given number of tokens if its kind leaves that open."""
+    match config["kind"]:
+        case "hky85":
+            return hky85(config["kappa"], config["frequencies"])
+        case "gaussian":
+            return discretised_gaussian(vocabulary, config["width"])
+        case "birth_death":
+            return birth_death(vocabulary)
+        case "block":
+            return block(vocabulary, config["blocks"], config["within"])
+    return torch.tensor(config["generator"], dtype=torch.float64)
 
 
 def build_settings(config: Mapping[str, Any]) -> TrainSettings:
@@ -55,6 +88,13 @@ def load_models(process: ForwardProcess, folder: Path, device: str) -> dict[int 
     }
 
 
+def build_oracle(config: Mapping[str, Any], models: Mapping[int | None, ConditionalModel]) -> Oracle:
+    """The exact simulation of a ``samples`` run that has no step count to choose."""
+    if config["sampler"] == "first_hitting":
+        return FirstHitting(models[None])
+    return Uniformization(models[None], config["stop"])
+
+
 def build_sampler(config: Mapping[str, Any], models: Mapping[int | None, ConditionalModel], nfe: int) -> Sampler:
     """The sampler of a ``samples`` run for one number of network calls."""
     model = models[None] if None in models else models[nfe]
@@ -66,6 +106,9 @@ def build_sampler(config: Mapping[str, Any], models: Mapping[int | None, Conditi
             return tau_leaping_sampler(
                 model, nfe, grid, config.get("final"), config.get("hold"), config.get("jumps", "any_jump")
             )
+        case "theta_trapezoidal" | "theta_rk2" as name:
+            solver = name.removeprefix("theta_")
+            return theta_sampler(model, nfe, solver, config["theta"], grid, config["final"], config["hold"])
         case "student":
             if None not in models:  # progressive distillation: factorised students under the analytic sampler
                 return analytic_sampler(model, nfe, grid)

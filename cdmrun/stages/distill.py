@@ -9,14 +9,14 @@ import torch
 from cdmrun.data.dataset import Dataset, read_arrays
 from cdmrun.distill import ComposedMatching, ExactMatching, SampledMatching, StepSchedule, rounds
 from cdmrun.files import write_json
-from cdmrun.models import ConditionalModel, EnumeratedTeacher, NetworkModel, load_model, save_model
+from cdmrun.models import ConditionalModel, EnumeratedTeacher, MarkovTeacher, NetworkModel, load_model, save_model
 from cdmrun.stages.build import build_process, build_settings, load_models, network_shape
 from cdmrun.stages.history import write_history
 from cdmrun.stages.job import Job
 from cdmrun.stages.provenance import fingerprint
 from cdmrun.stages.train import data_source
 from cdmrun.training import Objective, train
-from cdmrun.training.sources import noised_pairs, rollout_pairs
+from cdmrun.training.sources import Source, chain_source, noised_pairs, rollout_pairs
 
 
 def run(job: Job) -> None:
@@ -38,17 +38,24 @@ def _conditional_matching(job: Job, dataset: Dataset, teacher: ConditionalModel)
     steps = StepSchedule(job.config["nfe"], job.config["grid"])
     target = job.config["target"]["kind"]
     objective: Objective
-    if target == "exact":
-        assert isinstance(teacher, EnumeratedTeacher), "checked by the spec"
+    if target == "exact" and isinstance(teacher, EnumeratedTeacher):
         objective = ExactMatching(student, teacher, data_source(dataset), steps, settings.batch)
     else:
-        pairs = noised_pairs(data_source(dataset), teacher.process)
+        pairs = noised_pairs(_target_source(target, dataset, teacher), teacher.process)
         if target == "rollout":
             drawn = read_arrays(job.input("draws") / "draws.npz")
             pairs = rollout_pairs(drawn["levels"], drawn["contexts"], drawn["sequences"], teacher.process)
         objective = SampledMatching(student, pairs, steps, settings.batch)
     _train(job, student, objective, "model", job.config["seed"])
     write_json(job.folder / "models.json", {"any": "model"})
+
+
+def _target_source(target: str, dataset: Dataset, teacher: ConditionalModel) -> Source:
+    """What is noised to make pairs (x_0, x_t): the teacher's own law where it is known and asked for, else the data."""
+    if target != "exact":
+        return data_source(dataset)
+    assert isinstance(teacher, MarkovTeacher), "checked by the spec"
+    return chain_source(teacher.law, teacher.length)
 
 
 def _progressive(job: Job, dataset: Dataset, teacher: ConditionalModel) -> None:

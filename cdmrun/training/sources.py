@@ -1,4 +1,4 @@
-"""Where training sequences come from: data, a table of probabilities, or a teacher's continuations of noised data."""
+"""Where training sequences come from: data, a law (a table or a chain), or a teacher's continuations of noised data."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from cdmrun.data.chain import MarkovChain
 from cdmrun.processes import ForwardProcess
 from cdmrun.processes.draws import draw_categorical
 from cdmrun.processes.enumeration import enumerate_states
@@ -42,6 +43,38 @@ def table_source(table: np.ndarray) -> Source:
         return sequences.to(device)[draw_categorical(law.to(device).expand(count, -1), generator)]
 
     return draw
+
+
+def chain_source(chain: MarkovChain, length: int) -> Source:
+    """Sequences drawn from a Markov chain, new ones each time; by inversion of float64 cumulative sums."""
+    chain.check_length(length)
+    order, contexts = chain.order, chain.initial.size
+    starts = _cumulative(chain.initial.reshape(-1))
+    steps = _cumulative(chain.transition.reshape(contexts, -1))
+    powers = chain.vocabulary ** torch.arange(order - 1, -1, -1)
+
+    def draw(count: int, generator: torch.Generator) -> Tensor:
+        device = generator.device
+        first, rows = starts.to(device), steps.to(device)
+        uniform = torch.rand(length, count, 1, dtype=torch.float64, device=device, generator=generator)
+        context = torch.searchsorted(first, uniform[order - 1, :, 0], right=True)
+        tokens = [*(context.unsqueeze(-1) // powers.to(device) % chain.vocabulary).T]
+        for i in range(order, length):
+            token = torch.searchsorted(rows[context], uniform[i], right=True).squeeze(-1)
+            tokens.append(token)
+            context = (context * chain.vocabulary + token) % contexts
+        return torch.stack(tokens, 1)
+
+    return draw
+
+
+def _cumulative(laws: np.ndarray) -> Tensor:
+    """Cumulative sums along the last axis that end in exactly one, as does all after the last possible category.
+
+    The first entry above a uniform number in [0, 1) is then never a category of probability zero.
+    """
+    sums = np.cumsum(laws, axis=-1)
+    return torch.from_numpy(sums / sums[..., -1:])
 
 
 def noised_pairs(source: Source, process: ForwardProcess) -> PairSource:

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from cdmrun.data import Dataset, leakage, load
+from cdmrun.data.chain import MarkovChain
 from cdmrun.errors import UserError
 
 
@@ -121,10 +122,11 @@ def test_pickles_are_never_loaded(tmp_path: Path) -> None:
         {"length": 3},
         {"alphabet": "ab"},
         {"table": np.full((3, 3, 3), 1 / 27)},
+        {"chain": MarkovChain.random(4, 1)},
     ],
 )
 def test_inconsistent_data_sets_cannot_be_made(changes: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"split|alphabet|table"):
+    with pytest.raises(ValueError, match=r"split|alphabet|table|chain"):
         small(**changes)
 
 

@@ -9,21 +9,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 from science_cases import KINDS, Case, cases, make_case, quick
 
-from cdmrun.metrics.exact import (
-    cross_entropy,
-    data_law,
-    exact_nll_bound,
-    kl_divergence,
-    output_law,
-    prior_law,
-    total_variation,
-)
+from cdmrun.metrics.divergences import cross_entropy, kl_divergence, total_variation
+from cdmrun.metrics.exact import ExactAnalysis, analyse, data_law, output_law, prior_law
 from cdmrun.models import EnumeratedTeacher
-from cdmrun.samplers import Sampler, analytic_sampler, student_sampler, tau_leaping_sampler
+from cdmrun.processes.enumeration import enumerate_states
+from cdmrun.samplers import Sampler, analytic_sampler, student_sampler, tau_leaping_sampler, theta_sampler
 
 
 def teacher_of(case: Case, table: np.ndarray | None = None) -> EnumeratedTeacher:
     return EnumeratedTeacher(case.process, torch.from_numpy(case.table if table is None else table))
+
+
+def nll_bound_of(case: Case, sampler: Sampler) -> float:
+    """The exact bound on E −log p̂(x_0): the certificate and the entropy of the target, nats a sequence."""
+    return analyse(sampler, teacher_of(case)).kl_bound + teacher_of(case).entropy()
 
 
 def samplers(case: Case, nfe: int) -> dict[str, Sampler]:
@@ -50,7 +49,7 @@ def test_the_bound_is_the_enumerated_one(kind: str, nfe: int, name: str) -> None
     rows = [step.kernel.rows(everything, *step.times(len(everything))).numpy() for step in reversed(sampler.steps)]
     grid = [0.0, *[step.t for step in reversed(sampler.steps)]]
     expected = case.reference.variational_bound(case.prior, grid, rows)
-    assert exact_nll_bound(sampler, teacher_of(case)) == pytest.approx(expected, rel=1e-9)
+    assert nll_bound_of(case, sampler) == pytest.approx(expected, rel=1e-9)
 
 
 @quick
@@ -60,7 +59,7 @@ def test_the_bound_is_one(case: Case, nfe: int, name: str) -> None:
     law, _ = data_law(output_law(sampler), case.process.states, case.reference.V, case.reference.L)
     p_0 = torch.from_numpy(case.table).reshape(-1)
     exact = cross_entropy(p_0, law)
-    bound = exact_nll_bound(sampler, teacher_of(case))
+    bound = nll_bound_of(case, sampler)
     assert bound >= exact - 1e-9
     if case.kind == "absorbing" and nfe == 1 and float(case.process.schedule.alpha(torch.ones(()))) == 0.0:
         assert bound == pytest.approx(exact, abs=1e-9)
@@ -70,7 +69,7 @@ def test_the_bound_is_one(case: Case, nfe: int, name: str) -> None:
 def test_an_exact_student_attains_the_entropy_at_every_nfe(nfe: int) -> None:
     case = make_case("absorbing", V=3, L=2, zeros=True, seed=4)
     entropy = -sum(p * math.log(p) for p in case.table.ravel() if p > 0)
-    assert exact_nll_bound(student_sampler(teacher_of(case), nfe), teacher_of(case)) == pytest.approx(entropy, abs=1e-9)
+    assert nll_bound_of(case, student_sampler(teacher_of(case), nfe)) == pytest.approx(entropy, abs=1e-9)
 
 
 def test_the_factorised_floor_is_the_total_correlation() -> None:
@@ -84,17 +83,6 @@ def test_the_factorised_floor_is_the_total_correlation() -> None:
     assert kl_divergence(torch.from_numpy(p).reshape(-1), law) == pytest.approx(correlation, abs=1e-12)
 
 
-def test_distances_by_hand() -> None:
-    p, q = torch.tensor([0.5, 0.5, 0.0]).double(), torch.tensor([0.25, 0.25, 0.5]).double()
-    assert total_variation(p, q) == 0.5
-    assert total_variation(p, p) == 0.0
-    assert total_variation(p, 0.5 * p) == 0.5, "mass outside the data counts"
-    assert kl_divergence(p, q) == pytest.approx(math.log(2))
-    assert kl_divergence(q, p) == math.inf
-    assert kl_divergence(p, p) == 0.0
-    assert cross_entropy(p, q) == pytest.approx(math.log(4))
-
-
 def test_mass_left_on_masks_is_reported() -> None:
     case = make_case("absorbing", V=2, L=2)
     law = prior_law(case.process, 2)
@@ -103,10 +91,84 @@ def test_mass_left_on_masks_is_reported() -> None:
     assert total_variation(torch.from_numpy(case.table).reshape(-1), inside) == pytest.approx(1.0)
 
 
-def test_blocks_do_not_change_the_law(monkeypatch: pytest.MonkeyPatch) -> None:
+def _steps(case: Case, sampler: Sampler) -> tuple[float, list[float], list[float]]:
+    """KL of the start, of each step, and each step's conditional total correlation: by loops over all pairs."""
+    reference = case.reference
+
+    def kl(p: np.ndarray, q: np.ndarray) -> float:
+        return float((p[p > 0] * np.log(p[p > 0] / q[p > 0])).sum())
+
+    prior = np.array([math.prod(case.prior[b] for b in x) for x in reference.states])
+    costs, correlations = [], []
+    everything = enumerate_states(case.process.states, reference.L)
+    for step in sampler.steps:
+        p_t, exact = reference.law(step.t), reference.reverse(step.s, step.t)
+        best = reference.analytic(step.s, step.t)
+        rows = step.kernel.rows(everything, *step.times(len(everything))).numpy()
+        possible = np.flatnonzero(p_t > 1e-14)
+        costs.append(sum(p_t[n] * kl(exact[n], rows[n]) for n in possible))
+        correlations.append(sum(p_t[n] * kl(exact[n], best[n]) for n in possible))
+    return kl(reference.law(1.0), prior), costs, correlations
+
+
+@quick
+@given(case=cases(max_states=30), nfe=st.integers(1, 3), name=st.sampled_from(SAMPLERS))
+def test_the_certificate_is_made_of_the_steps_own_divergences(case: Case, nfe: int, name: str) -> None:
+    sampler = samplers(case, nfe)[name]
+    found = analyse(sampler, teacher_of(case))
+    start, costs, correlations = _steps(case, sampler)
+    assert found.prior_kl == pytest.approx(start, abs=1e-10)
+    np.testing.assert_allclose(found.step_kl, costs, atol=1e-9)
+    np.testing.assert_allclose(found.total_correlation, correlations, atol=1e-9)
+
+
+@quick
+@given(case=cases(max_states=30), nfe=st.integers(1, 3), name=st.sampled_from(SAMPLERS))
+def test_the_certificate_lies_above_the_divergence_it_bounds(case: Case, nfe: int, name: str) -> None:
+    found = analyse(samplers(case, nfe)[name], teacher_of(case))
+    law, _ = data_law(found.law, case.process.states, case.reference.V, case.reference.L)
+    assert found.kl_bound >= kl_divergence(torch.from_numpy(case.table).reshape(-1), law) - 1e-9
+
+
+@quick
+@given(case=cases(max_states=30), nfe=st.integers(1, 3))
+def test_no_factorised_kernel_beats_the_total_correlation_and_the_analytic_one_attains_it(case: Case, nfe: int) -> None:
+    teacher = teacher_of(case)
+    analytic, leaping = analyse(analytic_sampler(teacher, nfe), teacher), analyse(tau_leaping_sampler(teacher, nfe), teacher)
+    np.testing.assert_allclose(analytic.step_kl, analytic.total_correlation, atol=1e-10)
+    assert all(cost >= floor - 1e-10 for cost, floor in zip(leaping.step_kl, leaping.total_correlation, strict=True))
+
+
+def test_an_independent_target_has_no_total_correlation() -> None:
+    table = np.outer([0.2, 0.3, 0.5], [0.6, 0.1, 0.3])
+    case = make_case("uniform", V=3, L=2, table=table)
+    found = analyse(analytic_sampler(teacher_of(case), 3), teacher_of(case))
+    assert max(found.total_correlation) < 1e-12
+    assert found.kl_bound == pytest.approx(found.prior_kl, abs=1e-12)
+
+
+def test_a_kernel_that_forbids_what_happens_has_an_infinite_certificate() -> None:
+    """Euler steps longer than the mean waiting time leave for sure."""
+    case = make_case("uniform", V=3, L=2, alpha_min=1e-5)
+    found = analyse(tau_leaping_sampler(teacher_of(case), 2, jumps="euler"), teacher_of(case))
+    assert found.kl_bound == math.inf
+    assert torch.isfinite(found.law).all()
+
+
+def _same(one: ExactAnalysis, other: ExactAnalysis) -> None:
+    torch.testing.assert_close(one.law, other.law, atol=1e-14, rtol=0)
+    assert one.step_kl == pytest.approx(other.step_kl, rel=1e-12)
+    assert one.total_correlation == pytest.approx(other.total_correlation, rel=1e-12)
+
+
+@pytest.mark.parametrize("name", [*SAMPLERS, "theta"])
+def test_blocks_do_not_change_the_analysis(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     case = make_case("uniform", V=3, L=2)
-    sampler = analytic_sampler(teacher_of(case), 2)
-    whole, bound = output_law(sampler), exact_nll_bound(sampler, teacher_of(case))
-    monkeypatch.setattr("cdmrun.metrics.exact.ROWS", 2)
-    torch.testing.assert_close(output_law(sampler), whole, atol=1e-14, rtol=0)
-    assert exact_nll_bound(sampler, teacher_of(case)) == pytest.approx(bound, rel=1e-12)
+    teacher = teacher_of(case)
+    sampler = theta_sampler(teacher, 4) if name == "theta" else samplers(case, 2)[name]
+    whole = analyse(sampler, teacher)
+    torch.testing.assert_close(output_law(sampler), whole.law, atol=0, rtol=0)
+    monkeypatch.setattr("cdmrun.metrics.exact.KERNEL_ENTRIES", 20)
+    monkeypatch.setattr("cdmrun.metrics.exact.STATES", 2)
+    monkeypatch.setattr("cdmrun.samplers.second_order.ENTRIES", 200)
+    _same(analyse(sampler, teacher), whole)

@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 import torch
 from science_cases import KINDS, Case, generator, make_case
-from test_exact import SAMPLERS, samplers, teacher_of
+from test_exact import SAMPLERS, nll_bound_of, samplers, teacher_of
 
-from cdmrun.metrics.exact import exact_nll_bound
 from cdmrun.metrics.nll_bound import Bound, nll_bound
 from cdmrun.models import NetworkModel, NetworkShape
 from cdmrun.models.families import HEADS
@@ -23,7 +22,7 @@ def held_out(case: Case, count: int = DRAWS) -> torch.Tensor:
 
 
 def check(case: Case, sampler: Sampler, bound: Bound, slack: float = 0.0) -> None:
-    expected = exact_nll_bound(sampler, teacher_of(case)) / (case.reference.L * math.log(2))
+    expected = nll_bound_of(case, sampler) / (case.reference.L * math.log(2))
     assert bound.stderr < 0.2
     assert bound.bits_per_token >= expected - 4 * bound.stderr
     assert bound.bits_per_token <= expected + 4 * bound.stderr + slack

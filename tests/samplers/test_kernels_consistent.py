@@ -19,10 +19,13 @@ from cdmrun.samplers import (
     Sampler,
     StepStudent,
     TauLeaping,
+    ThetaRK2,
+    ThetaTrapezoidal,
     TransitionKernel,
     analytic_sampler,
     student_sampler,
     tau_leaping_sampler,
+    theta_sampler,
 )
 
 V, L = 3, 2
@@ -47,7 +50,13 @@ def _enumerated(process: ForwardProcess) -> ConditionalModel:
 
 KERNELS: dict[str, Callable[[ForwardProcess], TransitionKernel]] = {
     "analytic": lambda process: Analytic(_enumerated(process)),
-    "tau-leaping": lambda process: TauLeaping(_enumerated(process)),
+    **{
+        f"tau-leaping-{jumps}": lambda process, jumps=jumps: TauLeaping(_enumerated(process), jumps=jumps)  # type: ignore[misc]
+        for jumps in ("any_jump", "reject", "euler")
+    },
+    "theta-trapezoidal": lambda process: ThetaTrapezoidal(_enumerated(process), 0.4),
+    "theta-rk2": lambda process: ThetaRK2(_enumerated(process), 0.4),
+    "theta-denoise": lambda process: ThetaTrapezoidal(_enumerated(process), denoise=True),
     "clean-exact": lambda process: CleanStudent(_enumerated(process)),
     **{
         f"clean-{family}": lambda process, family=family: CleanStudent(network(process, family, "clean"))  # type: ignore[misc]
@@ -74,26 +83,28 @@ def test_rows_sum_to_one_and_agree_with_the_likelihood(kind: str, name: str) -> 
         rows = kernel.rows(states, times(t, len(states)), times(s, len(states)))
         torch.testing.assert_close(rows.sum(1), torch.ones(len(states), dtype=torch.float64), atol=1e-5, rtol=0)
         assert (rows >= 0).all()
-        if name == "clean-autoregressive" and s > 0:
-            continue  # its likelihood is an estimate: below
+        if (name == "clean-autoregressive" and s > 0) or not kernel.exact_log_prob:
+            continue  # the likelihood is an estimate: below
         at, to = (rows > 1e-12).nonzero().unbind(1)
         log_prob = kernel.log_prob(states[to], states[at], times(t, len(at)), times(s, len(at)), generator())
         assert log_prob.dtype == torch.float64
         torch.testing.assert_close(log_prob.exp(), rows[at, to], atol=1e-6, rtol=1e-4)
 
 
+@pytest.mark.parametrize("name", ["clean-autoregressive", "theta-denoise", "theta-rk2", "theta-trapezoidal"])
 @every_process
 @torch.inference_mode()
-def test_forced_decoding_is_unbiased_for_the_kernel(kind: str) -> None:
+def test_estimated_likelihoods_are_unbiased_for_the_kernel(kind: str, name: str) -> None:
+    """Forced decoding, and importance sampling of the state in the middle of two stages."""
     process = make_case(kind, V=V).process
-    kernel = KERNELS["clean-autoregressive"](process)
+    kernel = KERNELS[name](process)
     x_t = torch.tensor([[0, 1]]) if kind != "absorbing" else torch.tensor([[V, V]])
     row = kernel.rows(x_t, times(TIMES[0], 1), times(TIMES[1], 1))[0]
     count = 3000
     for code in row.topk(4).indices.tolist():
         x_s = enumerate_states(process.states, L)[code].expand(count, -1)
         args = x_s, x_t.expand(count, -1), times(TIMES[0], count), times(TIMES[1], count)
-        estimate = kernel.log_prob(*args, generator(code)).exp()
+        estimate = kernel.log_prob(*args, generator(code), draws=2).exp()
         stderr = float(estimate.std()) / count**0.5
         assert float(estimate.mean()) == pytest.approx(float(row[code]), abs=4 * stderr + 1e-6)
 
@@ -117,6 +128,7 @@ def test_draws_follow_the_rows(kind: str, name: str) -> None:
 SAMPLERS: dict[str, Callable[[ForwardProcess, int], Sampler]] = {
     "analytic": lambda process, nfe: analytic_sampler(_enumerated(process), nfe),
     "tau-leaping": lambda process, nfe: tau_leaping_sampler(_enumerated(process), nfe),
+    "theta": lambda process, nfe: theta_sampler(_enumerated(process), 2 * nfe),
     "tau-leaping, no end": lambda process, nfe: tau_leaping_sampler(_enumerated(process), nfe, final="none"),
     "clean student": lambda process, nfe: student_sampler(network(process, "autoregressive", "clean"), nfe),
     "step student": lambda process, nfe: student_sampler(network(process, "hmm", "step"), nfe),
@@ -129,15 +141,16 @@ SAMPLERS: dict[str, Callable[[ForwardProcess, int], Sampler]] = {
 def test_counted_network_calls_are_the_designed_ones(kind: str, name: str, nfe: int) -> None:
     process = make_case(kind, V=V).process
     sampler = SAMPLERS[name](process, nfe)
-    with EvaluationCounter(*[step.kernel.model for step in sampler.steps]) as counter:
+    with EvaluationCounter(*sampler.models) as counter:
         drawn = sampler.sample(10, generator())
-    assert counter.calls == nfe == sampler.nfe
-    assert counter.per_sample(10) == nfe
+    calls = 2 * nfe if name == "theta" else nfe
+    assert counter.calls == calls == sampler.nfe
+    assert counter.per_sample(10) == calls
     assert drawn.shape == (10, L)
     if name != "tau-leaping, no end":
         assert int(drawn.max()) < V, "a mask is left over"
     sampler.sample(10, generator())
-    assert counter.calls == nfe, "the counter goes on counting after its block"
+    assert counter.calls == calls, "the counter goes on counting after its block"
     assert torch.equal(drawn, sampler.sample(10, generator())), "draws depend on more than the generator"
 
 

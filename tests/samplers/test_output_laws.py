@@ -10,10 +10,12 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
+from scipy.stats import skellam
 from science_cases import KINDS, SCHEDULES, Case, cases, make_case, ordered_times, quick, times
 from science_reference import Array, leap, walk
 
-from cdmrun.metrics.exact import data_law, output_law, total_variation
+from cdmrun.metrics.divergences import total_variation
+from cdmrun.metrics.exact import data_law, output_law
 from cdmrun.models import EnumeratedTeacher
 from cdmrun.processes import time_grid
 from cdmrun.processes.enumeration import enumerate_states
@@ -25,7 +27,7 @@ from cdmrun.samplers import (
     student_sampler,
     tau_leaping_sampler,
 )
-from cdmrun.samplers.tau_leaping import CAP, clamped_compound_poisson
+from cdmrun.samplers.compound_poisson import clamped_compound_poisson
 
 
 def teacher_of(case: Case, table: Array | None = None) -> EnumeratedTeacher:
@@ -50,7 +52,18 @@ def test_analytic(case: Case, nfe: int, grid: str) -> None:
     check_law(case, sampler, case.reference.analytic)
 
 
-def _leaps(case: Case, hold: str, poisson: bool) -> Callable[[float, float], Array]:
+def _moved(x: int, expected: Array, jumps: str) -> Array:
+    """Law of one position after a leap, by the definition of each kind."""
+    if jumps in ("any_jump", "poisson"):
+        return leap(x, expected, poisson=jumps == "poisson")
+    total = expected.sum()
+    leaves = total * np.exp(-total) if jumps == "reject" else min(1.0, total)
+    law = leaves * expected / total if total > 0 else np.zeros_like(expected)
+    law[x] += 1.0 - leaves
+    return law
+
+
+def _leaps(case: Case, hold: str, jumps: str) -> Callable[[float, float], Array]:
     """Rows of a τ-leap by the definition: rates Q(y, x) r_i(y), held fixed."""
     reference, schedule = case.reference, case.process.schedule
 
@@ -60,8 +73,8 @@ def _leaps(case: Case, hold: str, poisson: bool) -> Callable[[float, float], Arr
     def expected_jumps(x: tuple[int, ...], s: float, t: float, law: Array) -> Array:
         if case.kind == "absorbing" and hold == "rate":  # σ_t r_i(a) = −α'/(1 − α) c_i(a) stays finite at t = 1
             hazard = -at(schedule.alpha_derivative, t) / (1 - at(schedule.alpha, t))
-            jumps = hazard * (t - s) * np.pad(reference.conditionals(x, t), ((0, 0), (0, 1)))
-            return jumps * (np.array(x) == reference.V)[:, None]
+            expected = hazard * (t - s) * np.pad(reference.conditionals(x, t), ((0, 0), (0, 1)))
+            return expected * (np.array(x) == reference.V)[:, None]
         if case.kind == "absorbing" and at(schedule.alpha, t) == 0.0:
             return np.zeros((reference.L, reference.C))  # every ratio of a token to a mask is zero there
         elapsed = (
@@ -76,12 +89,20 @@ def _leaps(case: Case, hold: str, poisson: bool) -> Callable[[float, float], Arr
         result = np.zeros((len(law), len(law)))
         for n, x in enumerate(reference.states):
             if law[n] > 0:
-                jumps = expected_jumps(x, s, t, law)
-                single = np.stack([leap(x[i], jumps[i], poisson) for i in range(reference.L)])
+                expected = expected_jumps(x, s, t, law)
+                single = np.stack([_moved(x[i], expected[i], jumps) for i in range(reference.L)])
                 result[n] = reference.product(single)
         return result
 
     return rows
+
+
+@pytest.mark.parametrize("jumps", ["reject", "euler"])
+@pytest.mark.parametrize("kind", ["uniform", "absorbing", "matrix"])
+def test_the_other_samplers_called_tau_leaping(kind: str, jumps: str) -> None:
+    case = make_case(kind, V=3, L=2, seed=2, alpha_min=0.0 if kind == "absorbing" else 0.02)
+    sampler = tau_leaping_sampler(teacher_of(case), 4, jumps=jumps, final="none")
+    check_law(case, sampler, _leaps(case, "rate" if kind == "absorbing" else "ratio", jumps))
 
 
 @pytest.mark.parametrize("schedule", SCHEDULES)
@@ -92,14 +113,14 @@ def test_tau_leaping(kind: str, hold: str, schedule: str) -> None:
     case = make_case(kind, V=3, L=2, schedule=schedule, seed=2, alpha_min=alpha_min)
     sampler = tau_leaping_sampler(teacher_of(case), 3, hold=hold, final="none")
     assert sampler.nfe == 3
-    check_law(case, sampler, _leaps(case, hold, poisson=False))
+    check_law(case, sampler, _leaps(case, hold, "any_jump"))
 
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_tau_leaping_that_ends_by_denoising(kind: str) -> None:
     case = make_case(kind, V=3, L=2, seed=3)
     hold = "rate" if kind == "absorbing" else "ratio"
-    leaps = _leaps(case, hold, poisson=False)
+    leaps = _leaps(case, hold, "any_jump")
     sampler = tau_leaping_sampler(teacher_of(case), 3, final="denoise")
     assert sampler.nfe == 3
     check_law(case, sampler, lambda s, t: case.reference.analytic(s, t) if s == 0 else leaps(s, t))
@@ -112,7 +133,7 @@ def test_tau_leaping_that_ends_by_denoising(kind: str) -> None:
 def test_tau_leaping_of_ordinal_data(kind: str) -> None:
     case = make_case(kind, V=4, L=2, seed=5, alpha_min=0.1)
     sampler = tau_leaping_sampler(teacher_of(case), 3, jumps="poisson")
-    check_law(case, sampler, _leaps(case, "ratio", poisson=True), atol=1e-9)
+    check_law(case, sampler, _leaps(case, "ratio", "poisson"), atol=1e-9)
 
 
 def test_tau_leaping_refuses_unknown_options() -> None:
@@ -132,8 +153,6 @@ def test_clamped_compound_poisson_is_a_sum_of_poissons(means: list[float], x: in
     x = min(x, len(means) - 1)
     expected = np.array(means)
     expected[x] = 0.0
-    total = max(expected.sum(), 1e-9)
-    expected *= min(1.0, 0.999 * CAP / total)
     law = clamped_compound_poisson(torch.from_numpy(expected)[None, None], torch.tensor([[x]]))[0, 0].numpy()
     np.testing.assert_allclose(law, leap(x, expected, poisson=True), atol=1e-8)
     assert law.sum() == pytest.approx(1.0, abs=1e-12)
@@ -143,11 +162,32 @@ def test_clamped_compound_poisson_is_a_sum_of_poissons(means: list[float], x: in
 def test_many_far_jumps_do_not_wrap_around(states: int) -> None:
     """All expected jumps span the whole range: the largest sum that the window must hold."""
     expected = torch.zeros(1, 2, states, dtype=torch.float64)
-    expected[0, 0, -1] = expected[0, 1, 0] = CAP
+    expected[0, 0, -1] = expected[0, 1, 0] = 16.0
     law = clamped_compound_poisson(expected, torch.tensor([[0, states - 1]]))[0]
-    stays = np.exp(-CAP)
+    stays = np.exp(-16.0)
     np.testing.assert_allclose(law[0, [0, -1]].numpy(), [stays, 1 - stays], atol=1e-10)
     np.testing.assert_allclose(law[1, [-1, 0]].numpy(), [stays, 1 - stays], atol=1e-10)
+
+
+@pytest.mark.parametrize("rate", [30.0, 300.0, 5000.0])
+def test_many_near_jumps_are_a_wide_bell_that_both_ends_clamp(rate: float) -> None:
+    """Hundreds of small jumps, as under a birth–death process, go not nearly as far as they are many."""
+    states, x = 33, 10
+    expected = np.zeros(states)
+    expected[x - 1] = expected[x + 1] = rate
+    law = clamped_compound_poisson(torch.from_numpy(expected)[None, None], torch.tensor([[x]]))[0, 0].numpy()
+    reach = 1200  # Skellam: the difference of two Poisson numbers
+    sums = skellam.pmf(np.arange(-reach, reach + 1), rate, rate)
+    landed = np.bincount(np.clip(x + np.arange(-reach, reach + 1), 0, states - 1), sums, minlength=states)
+    np.testing.assert_allclose(law, landed, atol=1e-9)
+
+
+def test_jumps_beyond_the_window_end_at_the_end_they_lead_to() -> None:
+    expected = torch.zeros(1, 1, 5, dtype=torch.float64)
+    expected[0, 0, 4] = 1e6
+    law = clamped_compound_poisson(expected, torch.tensor([[0]]))[0, 0]
+    assert float(law[4]) == pytest.approx(1.0, abs=1e-6)
+    assert not law.isnan().any()
 
 
 def test_the_first_leap_at_a_held_ratio_of_zero_does_nothing() -> None:

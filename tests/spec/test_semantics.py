@@ -87,7 +87,7 @@ def test_text_spec(errors: Errors, old: str, new: str, expected: str) -> None:
 @pytest.mark.parametrize(
     ("old", "new", "expected"),
     [
-        ("nfe: [1, 2]", "nfe: [1]\n    init: teacher", "a.yaml:10:11: students.joint.init: an enumerated teacher"),
+        ("nfe: [1, 2]", "nfe: [1]\n    init: teacher", "a.yaml:10:11: students.joint.init: an exact teacher"),
         (
             "nfe: [1, 2]",
             "nfe: [1]\n  other:\n    nfe: [1]\n    family: {kind: joint}\n    method: cdm",

@@ -50,7 +50,7 @@ class Autoregressive(JointDistribution):
         for i in range(x.shape[1]):
             log_probs = self.head.logits_at(self.hidden, self.unary, x, i).log_softmax(-1)
             if log_w is not None:
-                log_probs = log_probs + log_w[:, i]
+                log_probs = log_probs + log_w[:, i].to(log_probs.dtype)
                 gained = log_probs.logsumexp(-1).to(log_weight.dtype)
                 log_weight = log_weight + torch.where(self.spoken[:, i], gained, 0.0)
             probs = (log_probs - log_probs.amax(-1, keepdim=True)).double().exp()

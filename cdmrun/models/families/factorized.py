@@ -27,7 +27,7 @@ class Factorized(JointDistribution):
         return torch.where(self.spoken, drawn, self.fixed)
 
     def log_expectation(self, log_w: Tensor, generator: torch.Generator | None = None, draws: int = 1) -> Tensor:
-        each = (self.log_probs + log_w).logsumexp(-1)
+        each = (self.log_probs + log_w.to(self.log_probs.dtype)).logsumexp(-1)
         return torch.where(self.spoken, each, 0.0).sum(-1)
 
     def marginals(self) -> Tensor:

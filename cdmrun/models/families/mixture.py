@@ -42,7 +42,7 @@ class Mixture(JointDistribution):
         return torch.where(self.spoken, drawn, self.fixed)
 
     def log_expectation(self, log_w: Tensor, generator: torch.Generator | None = None, draws: int = 1) -> Tensor:
-        return self._combine((self.log_probs + log_w.unsqueeze(2)).logsumexp(-1))
+        return self._combine((self.log_probs + log_w.to(self.log_probs.dtype).unsqueeze(2)).logsumexp(-1))
 
     def marginals(self) -> Tensor:
         weights = self.log_weights.double().exp()

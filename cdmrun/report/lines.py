@@ -1,0 +1,56 @@
+"""What stands in a row of a table and is drawn as one line of a figure: one sampler of one model."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import pandas as pd
+
+from cdmrun.spec.plan_types import Entry, Experiment
+
+
+@dataclass(frozen=True)
+class Line:
+    """One sampler of one model, over all its seeds and NFE. An oracle's ``nfe`` is empty: it takes what it needs."""
+
+    process: str
+    method: str
+    family: str
+    name: str
+    role: str
+    nfe: tuple[int, ...]
+
+
+def lines_of(experiment: Experiment) -> list[Line]:
+    """The lines of an experiment, baselines first, then in the order of the spec; without the oracles."""
+    unique = dict.fromkeys(of_entry(entry) for entry in experiment.entries if entry.role != "oracle")
+    return sorted(unique, key=lambda one: one.role != "baseline")
+
+
+def oracles_of(experiment: Experiment) -> list[Line]:
+    """The exact simulations of an experiment, which have no NFE to choose."""
+    return list(dict.fromkeys(of_entry(entry) for entry in experiment.entries if entry.role == "oracle"))
+
+
+def of_entry(entry: Entry) -> Line:
+    """The line that an entry is one seed of."""
+    return Line(entry.process, entry.method, entry.family, entry.name, entry.role, tuple(entry.nfe))
+
+
+def of_line(frame: pd.DataFrame, line: Line) -> pd.DataFrame:
+    """The rows of ``frame`` that belong to ``line`` (of one experiment)."""
+    return frame[
+        (frame["name"] == line.name)
+        & (frame["method"] == line.method)
+        & (frame["family"] == line.family)
+        & (frame["process"] == line.process)
+    ]
+
+
+def longest_teacher_run(experiment: Experiment) -> tuple[Line, int] | None:
+    """The analytic sampler at its largest NFE (another baseline where there is no analytic one), or None."""
+    baselines = [line for line in lines_of(experiment) if line.role == "baseline" and line.nfe]
+    if not baselines:
+        return None
+    line = max(baselines, key=lambda one: (one.method == "analytic", max(one.nfe)))
+    return line, max(line.nfe)

@@ -1,0 +1,111 @@
+"""Jobs with Markov data and teachers: each target kind trains, and the chain that is stored is the one meant."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from workflow_cases import plan_into, write_words
+
+from cdmrun.data import Dataset
+from cdmrun.data.chain import MarkovChain
+from cdmrun.models import MarkovTeacher, load_model
+from cdmrun.processes import Absorbing
+from cdmrun.spec.plan_types import Plan
+from cdmrun.stages.run import run_stage
+
+SMALL = "model: {layers: 1, width: 8, heads: 1}\n    train: {steps: 2, batch: 4}"
+CHAIN = f"""\
+name: chain
+data: {{kind: markov, source: random, states: 5, length: 12, order: 2, draws: 64}}
+forward_process: {{kind: PROCESS}}
+teacher: {{kind: markov}}
+students:
+  fresh:
+    method: cdm
+    family: {{kind: hmm, states: 4}}
+    nfe: [1, 2]
+    {SMALL}
+  rolled:
+    method: cdm
+    family: {{kind: factorized}}
+    target: {{kind: rollout, substeps: 2, draws: 8, levels: 2}}
+    nfe: [1]
+    {SMALL}
+  data:
+    method: cdm
+    family: {{kind: factorized}}
+    target: {{kind: data}}
+    nfe: [1]
+    {SMALL}
+  halving:
+    method: progressive
+    nfe: [2, 1]
+    {SMALL}
+"""
+TEXT = f"""\
+name: words
+data: {{kind: text, file: words.txt, length: 16}}
+forward_process: {{kind: absorbing}}
+teacher: {{kind: markov, order: 1, smoothing: 0.5}}
+students:
+  fresh:
+    method: cdm
+    family: {{kind: factorized}}
+    nfe: [1]
+    {SMALL}
+"""
+
+
+def made(folder: Path, text: str) -> tuple[Path, Plan]:
+    """Write a spec, plan it, and make everything up to its students."""
+    (folder / "spec.yaml").write_text(text)
+    out = folder / "results"
+    plan = plan_into(out, folder / "spec.yaml")
+    for key, run in plan.runs.items():
+        if run.kind in ("data", "teachers", "draws", "students"):
+            run_stage(run.stage, key, out, "cpu", 1)
+    return out, plan
+
+
+def only(plan: Plan, start: str) -> str:
+    (key,) = (key for key in plan.runs if key.startswith(start))
+    return key
+
+
+@pytest.mark.parametrize("process", ["absorbing", "uniform"])
+def test_every_target_trains_on_a_chain(tmp_path: Path, process: str) -> None:
+    out, plan = made(tmp_path, CHAIN.replace("PROCESS", process))
+    data = Dataset.read(out / only(plan, "data/"))
+    assert data.chain is not None
+    teacher = load_model(Absorbing(5), out / only(plan, "teachers/"))
+    assert isinstance(teacher, MarkovTeacher)
+    np.testing.assert_array_equal(teacher.law.transition, data.chain.transition)
+    assert plan.runs[only(plan, "teachers/")].config["teacher"] == {"kind": "markov"}
+    students = {key for key in plan.runs if key.startswith("students/")}
+    assert len(students) == 4
+    assert all((out / key / "manifest.json").exists() for key in students)
+    targets = {run.config.get("target", {}).get("kind") for run in plan.runs.values() if run.kind == "students"}
+    assert targets == {"exact", "rollout", "data", None}
+
+
+def test_a_teacher_of_text_is_fitted_to_its_training_split(tmp_path: Path) -> None:
+    write_words(tmp_path / "words.txt")
+    out, plan = made(tmp_path, TEXT)
+    data = Dataset.read(out / only(plan, "data/"))
+    teacher = load_model(Absorbing(27), out / only(plan, "teachers/"))
+    assert isinstance(teacher, MarkovTeacher)
+    expected = MarkovChain.fit(data.splits["train"], 27, 1, 0.5)
+    np.testing.assert_array_equal(teacher.law.transition, expected.transition)
+    held_out = torch.from_numpy(data.splits["test"].astype(np.int64))
+    bits = -float(teacher.log_data(held_out).mean()) / 16 / np.log(2)
+    assert bits < 4.2  # of 4.75 for letters drawn evenly
+    assert json.loads((out / only(plan, "teachers/") / "model.json").read_text()) == {
+        "kind": "markov",
+        "vocabulary": 27,
+        "order": 1,
+        "length": 16,
+    }
