@@ -113,7 +113,7 @@ def enumerated(side: int) -> Case:
 
 @torch.inference_mode()
 def measure(case: Case, runs: int) -> Timing:
-    """Seconds for the marginals of a batch, each row at a time t of its own; the first run, of set-up, is not counted."""
+    """Seconds for the marginals of a batch, each row at its own time; the first run, of set-up, is not counted."""
     model = case.build()
     generator = torch.Generator().manual_seed(0)
     x_t = torch.randint(model.process.states, (case.batch, model.length), generator=generator)

@@ -1,4 +1,4 @@
-"""What makes a square matrix the generator of a forward process. Numpy only: specs are checked by it, as processes are."""
+"""What makes a matrix the generator of a forward process: one set of rules for specs and processes. Numpy only."""
 
 from __future__ import annotations
 

@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import torch
 from torch import Tensor
 from torch.utils._python_dispatch import TorchDispatchMode
 
-#: Operations whose result is whatever lay in memory.
-UNSET = ("aten.empty", "aten.new_empty", "aten.resize")
+#: Operations that leave what lay in memory; the trap clears it, since views of it may be seen before it is set.
+UNSET = ("aten.empty", "aten.new_empty")
 
 
 class NanTrap(TorchDispatchMode):
@@ -20,10 +19,11 @@ class NanTrap(TorchDispatchMode):
         self, func: Callable[..., Any], types: Any, args: tuple[Any, ...] = (), kwargs: dict[str, Any] | None = None
     ) -> Any:
         result = func(*args, **(kwargs or {}))
-        if not str(func).startswith(UNSET):
-            for tensor in _tensors(result):
-                if (tensor.is_floating_point() or tensor.is_complex()) and tensor.isnan().any():
-                    raise AssertionError(f"{func} gave NaN in a result of shape {tuple(tensor.shape)}")
+        for tensor in _tensors(result):
+            if str(func).startswith(UNSET):
+                tensor.zero_()
+            elif (tensor.is_floating_point() or tensor.is_complex()) and tensor.isnan().any():
+                raise AssertionError(f"{func} gave NaN in a result of shape {tuple(tensor.shape)}")
         return result
 
 

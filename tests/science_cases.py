@@ -42,7 +42,7 @@ quick = settings(
 )
 
 #: For properties that cost next to nothing to try.
-thorough = settings(quick, max_examples=100)
+thorough = settings(quick, max_examples=60)
 
 
 @dataclass

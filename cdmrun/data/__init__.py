@@ -10,4 +10,18 @@ from cdmrun.data.dataset import Dataset
 from cdmrun.data.leakage import leakage
 from cdmrun.data.registry import kinds, load
 
-__all__ = ["Dataset", "digits", "grid", "ising", "kinds", "kjv", "leakage", "load", "markov", "potts", "sentences", "table", "text"]
+__all__ = [
+    "Dataset",
+    "digits",
+    "grid",
+    "ising",
+    "kinds",
+    "kjv",
+    "leakage",
+    "load",
+    "markov",
+    "potts",
+    "sentences",
+    "table",
+    "text",
+]

@@ -1,4 +1,4 @@
-"""Laws of a point in the plane, on a grid of cells: two ordinal positions, x and y, and a table that can be looked at."""
+"""Laws of a point in the plane, on a grid of cells: two ordinal positions, x and y, whose table is a picture."""
 
 from __future__ import annotations
 

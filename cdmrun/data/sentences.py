@@ -13,9 +13,7 @@ from cdmrun.errors import UserError
 
 
 @register("sentences")
-def load_sentences(
-    states: int = 6, length: int = 4, sentences: int = 12, seed: int = 0, noise: float = 0.0
-) -> Dataset:
+def load_sentences(states: int = 6, length: int = 4, sentences: int = 12, seed: int = 0, noise: float = 0.0) -> Dataset:
     """A law on ``sentences`` distinct sequences, picked at random, with unequal shares.
 
     Positions depend on each other as strongly as they can: of V^L sequences all but a few are impossible, and a

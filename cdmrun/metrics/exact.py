@@ -20,7 +20,7 @@ from torch import Tensor
 
 from cdmrun.models import EnumeratedTeacher
 from cdmrun.processes import ForwardProcess
-from cdmrun.processes.base import TINY
+from cdmrun.processes.base import ROUNDING, TINY
 from cdmrun.processes.enumeration import enumerate_states, mix_outer_laws, outer_laws, state_codes
 from cdmrun.samplers import FactorizedKernel, Sampler, Step
 
@@ -172,7 +172,7 @@ def _kl(p: Tensor, q: Tensor) -> float:
 
 def _cross_entropy(weight: Tensor, q: Tensor) -> float:
     """−Σ w log q, infinite where q forbids what w has; weights of rounding size do not count as having."""
-    if bool(((q <= TINY) & (weight > 1e-15)).any()):
+    if bool(((q <= TINY) & (weight > ROUNDING)).any()):
         return math.inf
     return float(-torch.xlogy(weight, q.clamp_min(TINY)).sum())
 

@@ -43,9 +43,7 @@ def excess_nll_bound(
     return Bound.over_sequences(values, x_0.shape[1], exact=False)
 
 
-def _batch_excess(
-    sampler: Sampler, truth: ExactTeacher, x_0: Tensor, generator: torch.Generator, draws: int
-) -> Tensor:
+def _batch_excess(sampler: Sampler, truth: ExactTeacher, x_0: Tensor, generator: torch.Generator, draws: int) -> Tensor:
     """Nats a sequence, float64 [B]."""
     process = sampler.process
 

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from cdmrun.processes import Absorbing, ForwardProcess
-from cdmrun.processes.base import TINY, safe_divide
+from cdmrun.processes.base import ROUNDING, TINY, safe_divide
 from cdmrun.samplers import FactorizedKernel, Sampler, TransitionKernel
 
 #: Steps of the sampler that are evaluated for each held-out sequence (all of them, if there are no more than this).
@@ -33,7 +33,7 @@ class Bound:
     Attributes
     ----------
     bits_per_token
-        Mean over sequences.
+        Mean over sequences; infinite if a kernel forbids what was seen to happen.
     stderr
         Standard error of that mean over sequences, with everything else that was drawn; NaN for a single sequence.
     exact
@@ -139,5 +139,6 @@ def _factorized_cost(kernel: FactorizedKernel, x_0: Tensor, x_t: Tensor, t: Tens
     process = kernel.process
     bridge = process.evidence(x_t, s, t) * process.push(process.one_hot(x_0), 0.0, s)
     bridge = safe_divide(bridge, bridge.sum(-1, keepdim=True))
-    laws = kernel.position_laws(x_t, t, s).clamp_min(TINY)
+    bridge = torch.where(bridge > ROUNDING, bridge, 0.0)
+    laws = kernel.position_laws(x_t, t, s)  # where one is zero and the bridge is not, the cost is infinite
     return (torch.xlogy(bridge, bridge) - torch.xlogy(bridge, laws)).sum((-1, -2))

@@ -14,7 +14,7 @@ class ExactTeacher(ConditionalModel):
 
     @abstractmethod
     def log_marginal(self, x_t: Tensor, t: Tensor) -> Tensor:
-        """log p_t(x_t) of states int64 [B, L] at times float64 [B], nats, float64 [B]; about −690 or less if impossible."""
+        """log p_t(x_t) of states int64 [B, L] at times float64 [B], nats, [B]; about −690 or less if impossible."""
 
     @abstractmethod
     def log_data(self, x_0: Tensor) -> Tensor:

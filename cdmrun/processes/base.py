@@ -22,6 +22,9 @@ from cdmrun.processes.schedules import Schedule
 #: Probabilities below this are zero to us; its logarithm, −690, is the finite stand-in for −∞.
 TINY = 1e-300
 
+#: Probabilities below this are rounding: no divergence is infinite on their account.
+ROUNDING = 1e-15
+
 
 def as_times(t: Tensor | float, like: Tensor) -> Tensor:
     """Times as float64 of shape [B, 1, 1] (or [1, 1, 1] for a scalar) on the device of ``like``."""
@@ -36,8 +39,9 @@ def refuse_ratios(hopeless: Tensor, t: Tensor | float, why: str) -> None:
     """Raise `UserError` if ratios at any time say nothing about conditionals; ``hopeless`` has one entry a time."""
     if bool(hopeless.any()):
         times = torch.as_tensor(t, dtype=torch.float64, device=hopeless.device).flatten()
+        first = float(times[hopeless.flatten()][0])
         raise UserError(
-            f"density ratios at t = {float(times[hopeless.flatten()][0]):.6g} do not determine clean conditionals: {why}",
+            f"density ratios at t = {first:.6g} do not determine clean conditionals: {why}",
             "use a teacher that predicts clean conditionals, or a smaller t",
         )
 

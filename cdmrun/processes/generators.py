@@ -124,7 +124,9 @@ def block(vocabulary: int, blocks: int = 2, within: float = 0.9) -> Tensor:
     if blocks > vocabulary:
         raise UserError(f"blocks: {blocks} blocks of {vocabulary} tokens", "at most one block a token")
     if isinstance(within, bool) or not isinstance(within, int | float) or not 0.0 <= within < 1.0:
-        raise UserError(f"within: {within!r} is not a share from 0 up to, but not including, 1", "write e.g. `within: 0.9`")
+        raise UserError(
+            f"within: {within!r} is not a share from 0 up to, but not including, 1", "write e.g. `within: 0.9`"
+        )
     member = torch.arange(vocabulary) * blocks // vocabulary
     same = (member.unsqueeze(1) == member) & ~torch.eye(vocabulary, dtype=torch.bool)
     outside = (member.unsqueeze(1) != member).double()

@@ -65,6 +65,7 @@ def _inversion(states: int) -> tuple[Tensor, Tensor]:
     twice[0] = twice[-1] = 1.0  # the others stand for their conjugates too
     weights = torch.zeros(half + 1, states, dtype=torch.complex128)
     for rows in torch.arange(half + 1).split(max(1, 4_194_304 // window)):
-        waves = torch.polar((twice[rows] / window).unsqueeze(-1).expand(-1, window), torch.outer(frequency[rows], landed))
+        sizes = (twice[rows] / window).unsqueeze(-1).expand(-1, window)
+        waves = torch.polar(sizes, torch.outer(frequency[rows], landed))
         weights[rows] = weights[rows].index_add_(1, landed.long().clamp(0, states - 1), waves)
     return frequency, weights

@@ -13,7 +13,6 @@ from torch import Tensor
 
 from cdmrun.models import ConditionalModel
 from cdmrun.processes import ForwardProcess
-from cdmrun.processes.base import TINY
 from cdmrun.processes.draws import draw_categorical
 from cdmrun.processes.enumeration import outer_laws
 
@@ -50,7 +49,10 @@ class TransitionKernel(ABC):
     def log_prob(
         self, x_s: Tensor, x_t: Tensor, t: Tensor, s: Tensor, generator: torch.Generator, draws: int = 1
     ) -> Tensor:
-        """log p̂_{s|t}(x_s | x_t), float64 [B], nats; ``generator`` and ``draws`` serve kernels that estimate it."""
+        """log p̂_{s|t}(x_s | x_t), float64 [B], nats, −∞ for what the kernel forbids.
+
+        ``generator`` and ``draws`` serve kernels that estimate it.
+        """
 
     @abstractmethod
     def rows(self, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
@@ -71,7 +73,7 @@ class FactorizedKernel(TransitionKernel):
         self, x_s: Tensor, x_t: Tensor, t: Tensor, s: Tensor, generator: torch.Generator, draws: int = 1
     ) -> Tensor:
         laws = self.position_laws(x_t, t, s)
-        return laws.gather(-1, x_s.unsqueeze(-1)).squeeze(-1).clamp_min(TINY).log().sum(-1)
+        return laws.gather(-1, x_s.unsqueeze(-1)).squeeze(-1).log().sum(-1)
 
     def rows(self, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
         return outer_laws(self.position_laws(x_t, t, s))

@@ -18,7 +18,6 @@ import torch
 from torch import Tensor
 
 from cdmrun.models import ConditionalModel
-from cdmrun.processes.base import TINY
 from cdmrun.processes.draws import draw_categorical
 from cdmrun.processes.enumeration import enumerate_states, mix_outer_laws, outer_laws
 from cdmrun.samplers.kernels import TransitionKernel
@@ -135,5 +134,5 @@ class ThetaRK2(ThetaKernel):
 
 
 def _log_at(laws: Tensor, x: Tensor) -> Tensor:
-    """log Π_i laws_i(x^i), [B, L, C] and [B, L] → [B]; about −690 for what is impossible."""
-    return laws.gather(-1, x.unsqueeze(-1)).squeeze(-1).clamp_min(TINY).log().sum(-1)
+    """log Π_i laws_i(x^i), [B, L, C] and [B, L] → [B]; −∞ for what is impossible."""
+    return laws.gather(-1, x.unsqueeze(-1)).squeeze(-1).log().sum(-1)

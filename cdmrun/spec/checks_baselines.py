@@ -29,7 +29,7 @@ def check_baselines(e: Resolved, files: Files) -> Iterator[SpecError]:
 def _even(e: Resolved, place: tuple[str, ...], baseline: dict[str, Any]) -> Iterator[SpecError]:
     for index, nfe in enumerate(baseline["nfe"]):
         if nfe % 2:
-            message = f"{nfe} is odd: this solver calls the network twice a step, so give even numbers such as [2, 4, 8]"
+            message = f"{nfe} is odd: this solver calls the network twice a step, so give even numbers: [2, 4, 8]"
             yield e.error((*place, "nfe", index), message)
 
 
@@ -42,8 +42,8 @@ def _written_out(e: Resolved, place: tuple[str, ...], files: Files) -> Iterator[
     states = (facts.vocabulary + (process["kind"] == "absorbing")) ** (facts.length or 1)
     if states > MAX_TWO_STAGE_STATES:
         message = (
-            f"the exact law of a two-stage step on {states:,} states is out of reach (at most {MAX_TWO_STAGE_STATES:,}): "
-            "leave this baseline out, or use a smaller target"
+            f"the exact law of a two-stage step on {states:,} states is out of reach "
+            f"(at most {MAX_TWO_STAGE_STATES:,}): leave this baseline out, or use a smaller target"
         )
         yield e.key_error(place, message)
 
@@ -60,5 +60,5 @@ def _fits(e: Resolved, process: dict[str, Any], baselines: dict[str, Any]) -> It
         message = "0 lets the noise σ̄ grow without end, so no simulation can begin: use a small number such as 1e-5"
         yield e.error(("forward_process", "alpha_min"), message)
     if absorbing and baselines.get("tau_leaping", {}).get("jumps") == "poisson":
-        message = "poisson adds up levels, and a mask is none: use any_jump, reject or euler under the absorbing process"
+        message = "poisson adds up levels, and a mask is none: use any_jump, reject or euler"
         yield e.error(("baselines", "tau_leaping", "jumps"), message)

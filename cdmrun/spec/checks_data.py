@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
 from cdmrun.rates import rate_problems
-from cdmrun.spec.errors import SpecError
+from cdmrun.spec.errors import SpecError, Step
 from cdmrun.spec.facts import Facts, facts_of
 from cdmrun.spec.inputs import Files, state_problem
 from cdmrun.spec.resolve import Resolved
@@ -40,10 +40,12 @@ def check_data(e: Resolved, files: Files) -> Iterator[SpecError]:
             yield e.error(("data", "file"), problem)
     elif data["kind"] == "checkerboard" and data["size"] % data["squares"]:
         message = f"{data['squares']} squares do not divide {data['size']} cells: make size a multiple of squares"
-        yield e.error(("data", "squares"), message)
+        yield e.error(("data", "squares" if e.written("data", "squares") else "size"), message)
     elif data["kind"] == "sentences" and data["sentences"] > data["states"] ** data["length"]:
         there_are = f"{data['states']}^{data['length']} = {data['states'] ** data['length']:,}"
-        yield e.error(("data", "sentences"), f"{data['sentences']} sequences of the {there_are} there are: ask for fewer")
+        yield e.error(
+            ("data", "sentences"), f"{data['sentences']} sequences of the {there_are} there are: ask for fewer"
+        )
     yield from _states(e, facts_of(e, files))
 
 
@@ -119,7 +121,7 @@ def _generator(e: Resolved, generator: list[list[float]] | str, files: Files) ->
         rates = np.array(generator, dtype=np.float64)
     problems = list(rate_problems(rates))
     for problem in problems:
-        where = place if name or problem.row is None else (*place, problem.row)
+        where: tuple[Step, ...] = place if name or problem.row is None else (*place, problem.row)
         yield e.error(where, f"{name}{problem.fault}: {problem.remedy}")
     facts = facts_of(e, files)
     if not problems and facts is not None and facts.vocabulary not in (None, len(rates)):

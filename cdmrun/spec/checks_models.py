@@ -8,11 +8,9 @@ from typing import Any
 
 from cdmrun.spec.defaults import EXACT_TEACHERS
 from cdmrun.spec.errors import SpecError
-from cdmrun.spec.facts import Facts, facts_of
+from cdmrun.spec.facts import NEEDS_A_LAW, Facts, facts_of
 from cdmrun.spec.inputs import Files
 from cdmrun.spec.resolve import Resolved
-
-_ENUMERABLE = "needs data that can be enumerated (table, potts_ring)"
 
 
 def check_teacher(e: Resolved, files: Files) -> Iterator[SpecError]:
@@ -22,7 +20,7 @@ def check_teacher(e: Resolved, files: Files) -> Iterator[SpecError]:
         return
     if teacher["kind"] == "enumerated" and facts is not None and not facts.enumerable:
         other = "markov" if facts.kind == "markov" else "network"
-        yield e.error(("teacher", "kind"), f"enumerated {_ENUMERABLE}, not {facts.kind}: use kind {other}")
+        yield e.error(("teacher", "kind"), f"enumerated {NEEDS_A_LAW}, not {facts.kind}: use kind {other}")
     if "model" in teacher:
         yield from _model(e, ("teacher", "model"), teacher["model"])
 
@@ -63,7 +61,7 @@ def _cdm(
     e: Resolved, place: tuple[str, ...], student: dict[str, Any], facts: Facts | None, teacher: dict[str, Any] | None
 ) -> Iterator[SpecError]:
     if student["family"]["kind"] == "joint" and facts is not None and not facts.enumerable:
-        message = f"joint {_ENUMERABLE}, not {facts.kind}: use mixture, hmm or autoregressive"
+        message = f"joint {NEEDS_A_LAW}, not {facts.kind}: use mixture, hmm or autoregressive"
         yield e.error((*place, "family", "kind"), message)
     target = student["target"]
     kind = target.get("kind")

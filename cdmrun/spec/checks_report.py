@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cdmrun.spec.errors import SpecError, Step, did_you_mean
-from cdmrun.spec.facts import Facts, facts_of
+from cdmrun.spec.facts import NEEDS_A_LAW, Facts, facts_of
 from cdmrun.spec.inputs import Files
 from cdmrun.spec.metric_kinds import OF_CHAINS, OF_LAWS, OF_TEXT
 from cdmrun.spec.resolve import Resolved
@@ -18,8 +18,7 @@ def check_metrics(e: Resolved, files: Files) -> Iterator[SpecError]:
     for index, metric in enumerate(metrics if e.written("evaluation", "metrics") else []):
         place = ("evaluation", "metrics", index)
         if facts is not None and metric in OF_LAWS and not facts.enumerable:
-            message = f"{metric} needs data that can be enumerated, such as potts_ring, not {facts.kind}: use nll_bound"
-            yield e.error(place, message)
+            yield e.error(place, f"{metric} {NEEDS_A_LAW}, not {facts.kind}: use nll_bound")
         if facts is not None and metric in OF_TEXT and not facts.text:
             yield e.error(place, f"{metric} needs text (kjv, text), not {facts.kind}")
         if facts is not None and metric in OF_CHAINS and facts.kind != "markov":

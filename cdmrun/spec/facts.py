@@ -8,6 +8,11 @@ from cdmrun.spec.inputs import Files
 from cdmrun.spec.kinds import KINDS
 from cdmrun.spec.resolve import Resolved
 
+#: Says of a key that it is not for every kind of data.
+NEEDS_A_LAW = (
+    f"needs data that can be enumerated ({', '.join(name for name, kind in KINDS.items() if kind.enumerable)})"
+)
+
 
 @dataclass(frozen=True)
 class Facts:

@@ -54,7 +54,7 @@ def build_process(config: Mapping[str, Any], vocabulary: int) -> ForwardProcess:
 
 
 def build_generator(config: Mapping[str, Any], vocabulary: int) -> torch.Tensor:
-    """The generator of a process that has one, float64; over the given number of tokens if its kind leaves that open."""
+    """The generator of a process other than uniform and absorbing, float64; its kind may fix the number of tokens."""
     match config["kind"]:
         case "hky85":
             return hky85(config["kappa"], config["frequencies"])

@@ -78,7 +78,8 @@ def _bound_scores(job: Job, dataset: Dataset, sampler: Sampler, nfe: int) -> lis
     if dataset.chain is not None and ("excess_nll_bound" in wanted or "nll_bound" in wanted):
         truth = MarkovTeacher(sampler.process, dataset.chain, dataset.length).to(job.device)
         bound = excess_nll_bound(sampler, truth, held_out, job.generator(7, nfe), draws)
-        values = {"excess_nll_bound": bound.bits_per_token, "nll_bound": (_true_entropy(dataset) or 0.0) + bound.bits_per_token}
+        above = bound.bits_per_token
+        values = {"excess_nll_bound": above, "nll_bound": (_true_entropy(dataset) or 0.0) + above}
         return [_score(metric, values[metric], "bound", bound.stderr) for metric in wanted if metric in values]
     if "nll_bound" not in wanted:
         return []
@@ -106,7 +107,7 @@ def _sample_metrics(
     if "entropy" in wanted:
         values["entropy"] = _mean(sample_unigram_entropy(samples))
     if "chi2_p" in wanted and dataset.table is not None:
-        codes = np.ravel_multi_index(samples.T.astype(np.int64), dataset.table.shape)
+        codes = np.ravel_multi_index(tuple(samples.T.astype(np.int64)), dataset.table.shape)
         values["chi2_p"] = (chi2_p(codes, dataset.table.reshape(-1)), None)
     if "self_bleu" in wanted:
         values["self_bleu"] = (self_bleu([dataset.decode(row) for row in samples[:100]], seed=config["seed"]), None)

@@ -17,11 +17,22 @@ PACKAGE = Path(__file__).parents[1]
 SOURCES: dict[str, tuple[str, ...]] = {
     "fetch": ("data", "stages/fetch.py"),
     "judge": ("metrics/ngram.py", "stages/judge.py"),
-    "train": ("processes", "models", "training", "stages/train.py", "stages/build.py"),
-    "draw": ("processes", "models", "samplers", "stages/draw.py", "stages/build.py"),
-    "distill": ("processes", "models", "samplers", "training", "distill", "stages/distill.py", "stages/build.py"),
-    "sample": ("processes", "models", "samplers", "stages/sample.py", "stages/build.py"),
-    "evaluate": ("processes", "models", "samplers", "metrics", "stages/evaluate.py", "stages/build.py"),
+    "train": ("processes", "models", "training", "data/chain.py", "stages/train.py", "stages/build.py"),
+    "draw": ("processes", "models", "samplers", "data/chain.py", "stages/draw.py", "stages/build.py"),
+    "distill": (
+        *("processes", "models", "samplers", "data/chain.py", "training", "distill"),
+        *("stages/distill.py", "stages/build.py"),
+    ),
+    "sample": ("processes", "models", "samplers", "data/chain.py", "stages/sample.py", "stages/build.py"),
+    "evaluate": (
+        "processes",
+        "models",
+        "samplers",
+        "data/chain.py",
+        "metrics",
+        "stages/evaluate.py",
+        "stages/build.py",
+    ),
 }
 
 LIBRARIES = ("torch", "numpy", "scipy", "safetensors", "sacrebleu", "scikit-learn", "snakemake", "pandas")

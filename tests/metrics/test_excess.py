@@ -38,7 +38,8 @@ def test_an_exact_sampler_has_no_excess_and_no_noise() -> None:
     case = _case("absorbing")
     x_0 = table_source(case.table)(64, generator(1))
     found = excess_nll_bound(student_sampler(teacher_of(case), 3), teacher_of(case), x_0, generator(2))
-    assert abs(found.bits_per_token) < 1e-12 and found.stderr < 1e-12
+    assert abs(found.bits_per_token) < 1e-12
+    assert found.stderr < 1e-12
 
 
 def test_it_is_less_noisy_than_the_bound_itself() -> None:

@@ -44,6 +44,8 @@ def network(case: Case, family: str, matches: str) -> NetworkModel:
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_estimate_agrees_with_the_exact_bound(kind: str, nfe: int, name: str) -> None:
     """Seven steps are more than are evaluated a sequence: the sample of steps is unbiased too."""
+    if (kind, name) == ("birth_death", "tau-leaping"):
+        pytest.skip("a leap of one jump does not reach the level after the next: its bound is infinite")
     case = make_case(kind, V=3, L=2, seed=7, alpha_min=0.0 if kind == "absorbing" else 0.01)
     sampler = samplers(case, nfe)[name]
     check(case, sampler, nll_bound(sampler, held_out(case), generator(2)))

@@ -9,7 +9,7 @@ import pytest
 import torch
 from hypothesis import assume, given
 from nan_trap import NanTrap
-from science_cases import ALL_KINDS, Case, cases, make_case, ordered_times, quick, times
+from science_cases import ALL_KINDS, Case, cases, make_case, ordered_times, thorough, times
 
 from cdmrun.errors import UserError
 from cdmrun.processes import Absorbing, Cosine, Loglinear, Matrix, Uniform, birth_death
@@ -34,7 +34,7 @@ def _amplification(case: Case, t: float) -> float:
     return math.exp(fastest * float(case.process.schedule.sigma_bar(torch.tensor(t, dtype=torch.float64))))
 
 
-@quick
+@thorough
 @given(case=cases(max_states=30), at=ordered_times)
 def test_ratios_from_conditionals_match_enumerated_ratios(case: Case, at: Times) -> None:
     t = at[1]
@@ -47,7 +47,7 @@ def test_ratios_from_conditionals_match_enumerated_ratios(case: Case, at: Times)
                 np.testing.assert_allclose(ratios[n, i], expected[i], rtol=1e-10, atol=1e-12)
 
 
-@quick
+@thorough
 @given(case=cases(max_states=30), at=ordered_times)
 def test_conditionals_from_true_ratios_are_the_true_conditionals(case: Case, at: Times) -> None:
     """To as many digits as the inverse kernel leaves of those of the ratios."""
@@ -59,7 +59,7 @@ def test_conditionals_from_true_ratios_are_the_true_conditionals(case: Case, at:
     np.testing.assert_allclose(found.numpy(), c.numpy(), rtol=0, atol=1e-12 + 1e-13 * _amplification(case, t))
 
 
-@quick
+@thorough
 @given(case=cases(), at=ordered_times)
 def test_round_trip_for_any_conditionals(case: Case, at: Times) -> None:
     """Conditionals that no table has are given back too (at masked positions, for absorbing)."""
@@ -115,7 +115,7 @@ def test_absorbing_ratios_hold_as_long_as_there_is_signal() -> None:
     torch.testing.assert_close(process.conditionals_from_ratios(ratios, masked, 1.0), c, atol=1e-14, rtol=0)
 
 
-@quick
+@thorough
 @given(case=cases(max_states=30), at=ordered_times)
 def test_reverse_kernel_is_the_marginal_of_the_joint_reverse(case: Case, at: Times) -> None:
     _, s, t = at
@@ -130,7 +130,7 @@ def test_reverse_kernel_is_the_marginal_of_the_joint_reverse(case: Case, at: Tim
         np.testing.assert_allclose(found[n], expected, rtol=0, atol=1e-12)
 
 
-@quick
+@thorough
 @given(case=cases(max_states=30), at=ordered_times)
 def test_reverse_rates_are_the_generator_times_the_ratio(case: Case, at: Times) -> None:
     t = at[1]
@@ -156,7 +156,7 @@ def test_infinite_rates_are_refused(process: Uniform) -> None:
     assert torch.isfinite(process.reverse_rates(c, x, 1.0)).all()
 
 
-@quick
+@thorough
 @given(case=cases(max_states=30), at=ordered_times)
 def test_the_joint_conditional_decomposes_through_an_intermediate_time(case: Case, at: Times) -> None:
     """Claim (a), in the reference itself: the identity that everything else rests on."""
@@ -168,7 +168,7 @@ def test_the_joint_conditional_decomposes_through_an_intermediate_time(case: Cas
             np.testing.assert_allclose(reverse[n] @ earlier, case.reference.posterior(x, t), rtol=0, atol=1e-12)
 
 
-@quick
+@thorough
 @given(case=cases(max_states=30), at=ordered_times)
 def test_the_packages_joint_posterior_decomposes(case: Case, at: Times) -> None:
     """Claim (a) with the kernels of the package: p_{0|t} = Σ_{x_s} p_{0|s} p_{s|t} for whole sequences."""

@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from science_cases import quick
+from science_cases import thorough
 from science_reference import named_generator
 
 from cdmrun.errors import UserError
@@ -45,7 +45,7 @@ def hky85_transitions(kappa: float, pi: list[float], elapsed: float) -> np.ndarr
     return result
 
 
-@quick
+@thorough
 @given(kappa=st.floats(0.05, 20.0), pi=frequencies, elapsed=st.sampled_from([1e-6, 0.01, 0.3, 1.0, 4.0, 30.0]))
 def test_hky85_has_its_closed_form(kappa: float, pi: list[float], elapsed: float) -> None:
     process = Matrix(hky85(kappa, pi), Constant(40.0), "hky85")
@@ -56,7 +56,9 @@ def test_hky85_has_its_closed_form(kappa: float, pi: list[float], elapsed: float
 
 
 def test_hky85_without_preferences_is_uniform() -> None:
-    torch.testing.assert_close(hky85(1.0), torch.full((4, 4), 0.25).double() - torch.eye(4).double(), atol=1e-15, rtol=0)
+    torch.testing.assert_close(
+        hky85(1.0), torch.full((4, 4), 0.25).double() - torch.eye(4).double(), atol=1e-15, rtol=0
+    )
 
 
 @pytest.mark.parametrize("levels", [2, 3, 10, 100])
@@ -88,7 +90,7 @@ def test_a_narrow_gaussian_is_birth_and_death() -> None:
     torch.testing.assert_close(discretised_gaussian(12, 1e-4), birth_death(12), rtol=1e-12, atol=1e-14)
 
 
-@quick
+@thorough
 @given(vocabulary=st.integers(2, 9), data=st.data(), within=st.sampled_from([0.0, 0.5, 0.9, 0.999]))
 def test_blocks_keep_their_share_of_jumps(vocabulary: int, data: st.DataObject, within: float) -> None:
     blocks = data.draw(st.integers(2, vocabulary))

@@ -5,7 +5,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from science_cases import ALL_KINDS, Case, cases, chi_square_p, generator, make_case, ordered_times, quick, times
+from science_cases import ALL_KINDS, Case, cases, chi_square_p, generator, make_case, ordered_times, thorough, times
 from science_reference import generator_kernel
 
 from cdmrun.processes import Absorbing, ForwardProcess, Uniform
@@ -15,7 +15,7 @@ Times = tuple[float, float, float]
 GENERATORS = tuple(kind for kind in ALL_KINDS if kind not in ("uniform", "absorbing"))
 
 
-@quick
+@thorough
 @given(case=cases(), at=ordered_times)
 def test_kernels_are_stochastic_and_compose(case: Case, at: Times) -> None:
     r, s, t = at
@@ -27,7 +27,7 @@ def test_kernels_are_stochastic_and_compose(case: Case, at: Times) -> None:
     np.testing.assert_allclose(process.kernel(s, s).numpy(), np.eye(process.states), atol=1e-14)
 
 
-@quick
+@thorough
 @given(case=cases(), at=ordered_times)
 def test_kernels_are_the_exponential_of_the_generator(case: Case, at: Times) -> None:
     r, _, t = at
@@ -41,7 +41,7 @@ def test_kernels_are_the_exponential_of_the_generator(case: Case, at: Times) -> 
     np.testing.assert_allclose(case.process.rate().numpy(), case.reference.generator, rtol=1e-12, atol=1e-15)
 
 
-@quick
+@thorough
 @given(case=cases(kinds=GENERATORS), at=ordered_times, early=st.sampled_from([1.0, 1e-3, 1e-9]))
 def test_small_entries_of_kernels_have_all_their_digits(case: Case, at: Times, early: float) -> None:
     s, t = at[0] * early, at[2] * early
@@ -49,7 +49,7 @@ def test_small_entries_of_kernels_have_all_their_digits(case: Case, at: Times, e
     np.testing.assert_allclose(case.process.kernel(s, t).numpy(), expected, rtol=1e-12, atol=1e-290)
 
 
-@quick
+@thorough
 @given(case=cases(), at=ordered_times)
 def test_push_and_evidence_are_rows_and_columns_of_the_kernel(case: Case, at: Times) -> None:
     r, s, t = at
@@ -91,7 +91,7 @@ def test_large_vocabularies_need_no_square_matrix(process: ForwardProcess) -> No
     assert torch.isfinite(process.evidence(x, 0.1, 0.9)).all()
 
 
-@quick
+@thorough
 @given(symbols=st.integers(2, 5), length=st.integers(1, 4))
 def test_state_codes_undo_enumeration(symbols: int, length: int) -> None:
     states = enumerate_states(symbols, length)
@@ -100,7 +100,7 @@ def test_state_codes_undo_enumeration(symbols: int, length: int) -> None:
     assert states[1 % len(states)].tolist()[-1] == 1
 
 
-@quick
+@thorough
 @given(case=cases(), at=ordered_times)
 def test_joint_kernels_and_pushed_tables(case: Case, at: Times) -> None:
     _, s, t = at
@@ -137,7 +137,7 @@ def test_bridge_draws_have_the_law_of_bayes(kind: str) -> None:
             assert chi_square_p(counts, law) > 1e-3
 
 
-@quick
+@thorough
 @given(case=cases(), at=ordered_times)
 def test_log_bridge_is_bayes(case: Case, at: Times) -> None:
     _, s, t = at

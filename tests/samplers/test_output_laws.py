@@ -10,9 +10,9 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from scipy.stats import skellam
 from science_cases import KINDS, SCHEDULES, Case, cases, make_case, ordered_times, quick, times
 from science_reference import Array, leap, walk
+from scipy.stats import skellam
 
 from cdmrun.metrics.divergences import total_variation
 from cdmrun.metrics.exact import data_law, output_law

@@ -82,7 +82,8 @@ def test_absorbing_ends_by_denoising_within_the_same_calls() -> None:
     case = make_case("absorbing", V=3, L=2, seed=3)
     for solver in ("trapezoidal", "rk2"):
         sampler = theta_sampler(teacher_of(case), 6, solver)
-        assert sampler.nfe == 6 and len(sampler.steps) == 3
+        assert sampler.nfe == 6
+        assert len(sampler.steps) == 3
         assert data_law(output_law(sampler), 4, 3, 2)[1] < 1e-14, "a mask is left over"
         left = data_law(output_law(theta_sampler(teacher_of(case), 6, solver, final="none")), 4, 3, 2)[1]
         assert left > 1e-3
@@ -93,7 +94,7 @@ def test_an_odd_number_of_calls_is_refused() -> None:
         theta_sampler(teacher_of(make_case("uniform")), 3)
 
 
-#: A mildly coupled pair of positions: odds ratios below 2, so that no rate falls by more than half when the other jumps.
+#: A mildly coupled pair of positions: odds ratios below 2, so no rate falls by more than half when the other jumps.
 COUPLED = np.exp(0.3 * np.eye(3)) * np.outer([1.0, 1.2, 0.9], [0.8, 1.0, 1.1])
 
 Build = Callable[[EnumeratedTeacher, int], Sampler]

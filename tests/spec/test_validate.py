@@ -24,7 +24,7 @@ from .conftest import TEXT, Errors
         ("data: {kind: kjv, length: 64}", "data: kjv", "3:7 data", "write {kind: kjv}"),
         ("data: {kind: kjv, length: 64}", "data: {length: 64}", "3:1 data.kind", "one of kjv, text"),
         ("length: 64", "length: '64'", "3:27 data.length", "remove the quotes"),
-        ("length: 64", "states: 4", "3:19 data.states", "belongs to kind potts_ring, not kjv"),
+        ("length: 64", "states: 4", "3:19 data.states", "belongs to kind potts_ring or sentences"),
         ("length: 64", "lenght: 64", "3:19 data.lenght", "did you mean 'length'?"),
         ("kind: absorbing", "kind: masked", "4:25 forward_process.kind", "uniform, absorbing, matrix"),
         ("lr: 2e-3", "lr: 0", "7:28 teacher.train.lr", "more than 0"),
