@@ -48,7 +48,8 @@ class Bound:
     def over_sequences(cls, nats: Tensor, length: int, exact: bool) -> Bound:
         """The mean of values in nats a sequence, [M], of ``length`` tokens each."""
         bits = nats / (length * math.log(2.0))
-        stderr = float(bits.std() / math.sqrt(len(bits))) if len(bits) > 1 else math.nan
+        measurable = len(bits) > 1 and bool(torch.isfinite(bits).all())
+        stderr = float(bits.std() / math.sqrt(len(bits))) if measurable else math.nan
         return cls(float(bits.mean()), stderr, exact)
 
 

@@ -110,26 +110,34 @@ def _draw_lines(axes: Any, data: pd.DataFrame, x: str, drawn: Mapping[Line, Look
         if own.empty:
             continue
         halves = ((own["ci_high"] - own["ci_low"]) / 2).fillna(0.0)
-        sns.lineplot(
-            x=own[x].to_numpy(dtype=float),
-            y=own["mean"].to_numpy(dtype=float),
-            ax=axes,
-            color=look.colour,
-            marker=look.marker,
-            dashes=look.dashes,
-            linewidth=look.width,
-            markersize=look.size,
-            markeredgewidth=0.6,
-            zorder=3 + order,
-            label=look.label,
-            legend=False,
-            errorbar=None,
-            sort=False,
-            estimator=None,
-        )
+        for index, stretch in enumerate(_stretches(own, of_line(of_lines(data), line))):
+            sns.lineplot(
+                x=stretch[x].to_numpy(dtype=float),
+                y=stretch["mean"].to_numpy(dtype=float),
+                ax=axes,
+                color=look.colour,
+                marker=look.marker,
+                dashes=look.dashes,
+                linewidth=look.width,
+                markersize=look.size,
+                markeredgewidth=0.6,
+                zorder=3 + order,
+                label=None if index else look.label,
+                legend=False,
+                errorbar=None,
+                sort=False,
+                estimator=None,
+            )
         axes.errorbar(
             own[x], own["mean"], yerr=halves, fmt="none", ecolor=look.colour, elinewidth=1.1, capsize=2.2, zorder=2
         )
+
+
+def _stretches(own: pd.DataFrame, measured: pd.DataFrame) -> list[pd.DataFrame]:
+    """What can be drawn, cut where a value in between cannot: no line leads through an infinite point."""
+    gaps = measured.loc[~measured.index.isin(own.index), "nfe"].to_numpy()
+    cuts = np.array([(gaps < nfe).sum() for nfe in own["nfe"]])
+    return [stretch for _, stretch in own.groupby(cuts)]
 
 
 def _draw_oracles(axes: Any, data: pd.DataFrame, x: str, drawn: Mapping[Line, Look]) -> None:
@@ -187,8 +195,8 @@ def _set_axes(axes: Any, data: pd.DataFrame, x: str, metric: str) -> None:
         return
     if x == "nfe":
         axes.set_xscale("log", base=2)
-        of_lines = data.loc[~data["role"].isin(["reference", "oracle"]), "nfe"]
-        ticks = sorted((of_lines if len(of_lines) else data["nfe"].dropna()).unique())
+        own = of_lines(data)["nfe"]
+        ticks = sorted((own if len(own) else data["nfe"].dropna()).unique())
         axes.xaxis.set_major_locator(FixedLocator([float(tick) for tick in ticks]))
         axes.xaxis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}"))
         axes.xaxis.set_minor_locator(NullLocator())

@@ -31,11 +31,12 @@ MAX_CSV_ROWS = 200_000
 #: Small probabilities are seen too: colours follow the square root.
 _GAMMA = 0.5
 _COLOURS = "magma_r"  # perceptually uniform, light where there is nothing
+_HEADROOM = 1.5  # times the target's largest probability: the top of the colours
 _PANEL = 1.25  # inches
 _NOTE = (
     "Exact output laws of the first seed: probability of each pair of values, the first position to the right and the "
-    "second upwards. One colour scale for all panels, in proportion to the square root of the probability. Below each "
-    "panel its total variation distance to the target."
+    "second upwards. One colour scale for all panels, in proportion to the square root of the probability, up to "
+    "1.5 times the target's largest. Below each panel its total variation distance to the target."
 )
 
 
@@ -96,8 +97,8 @@ def _laws(experiment: Experiment, line: Line, out: Path, steps: tuple[int, ...],
 
 def _draw(target: Law, steps: tuple[int, ...], rows: list[LawRow]) -> tuple[bytes, bytes]:
     across, down = 1 + len(steps), len(rows)
-    top = max(float(law.max()) for row in rows for law in (target, *row.laws) if law is not None)
-    norm = PowerNorm(_GAMMA, vmin=0.0, vmax=top)
+    # a law heaped up in a corner must not take the colours from all others
+    norm = PowerNorm(_GAMMA, vmin=0.0, vmax=_HEADROOM * float(target.max()), clip=True)
     with figure_style():
         figure = Figure(figsize=(_PANEL * across + 1.9, (_PANEL + 0.12) * down + 0.3))
         FigureCanvasAgg(figure)
@@ -111,7 +112,9 @@ def _draw(target: Law, steps: tuple[int, ...], rows: list[LawRow]) -> tuple[byte
                 axis.set_xlabel("" if law is None else f"TV {number(law_distance(target, law))}", labelpad=3)
         for axis, title in zip(grid[0], ("target", *(f"NFE {nfe}" for nfe in steps)), strict=True):
             axis.set_title(title)
-        figure.colorbar(image, ax=grid, label="probability", shrink=min(1.0, 2.2 / down), aspect=18, pad=0.02)
+        figure.colorbar(
+            image, ax=grid, label="probability", extend="max", shrink=min(1.0, 2.2 / down), aspect=18, pad=0.02
+        )
         return save(figure)
 
 

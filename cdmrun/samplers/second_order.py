@@ -14,6 +14,8 @@ the bracket is cut at zero, and the order with it.
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor
 
@@ -59,12 +61,14 @@ class ThetaKernel(TransitionKernel):
         middle = self.leap.between(self.process, t, s, self.theta)
         first = self.leap.laws(start * self.leap.elapsed(self.process, t, middle, x_t), x_t)
         proposal = self._bridge(x_s, x_t, middle, t, s) if self.passes_through else first
+        # the middle state in which nothing has happened yet is always looked at too (multiple importance sampling with
+        # the balance heuristic): a sum over drawn ones alone may be empty where the bracket is cut
         terms = []
-        for _ in range(draws):
-            y = draw_categorical(proposal, generator)
+        for y in (x_t, *(draw_categorical(proposal, generator) for _ in range(draws))):
             second = self._second_laws(x_t, start, y, self._at(y, middle, s), t, s)
-            terms.append(_log_at(first, y) + _log_at(second, x_s) - _log_at(proposal, y))
-        return torch.stack(terms).logsumexp(0) - float(torch.tensor(float(draws)).log())
+            looked_at = torch.logaddexp(math.log(draws) + _log_at(proposal, y), (y == x_t).all(-1).double().log())
+            terms.append(_log_at(first, y) + _log_at(second, x_s) - looked_at)
+        return torch.stack(terms).logsumexp(0)
 
     def rows(self, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
         length, states = x_t.shape[1], self.process.states

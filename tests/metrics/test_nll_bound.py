@@ -10,7 +10,7 @@ from test_exact import SAMPLERS, nll_bound_of, samplers, teacher_of
 
 from cdmrun.metrics.nll_bound import Bound, nll_bound
 from cdmrun.models import NetworkModel, NetworkShape
-from cdmrun.models.families import HEADS
+from cdmrun.models.families import families
 from cdmrun.samplers import Sampler, analytic_sampler, student_sampler
 from cdmrun.training.sources import table_source
 
@@ -52,7 +52,7 @@ def test_the_estimate_agrees_with_the_exact_bound(kind: str, nfe: int, name: str
 
 
 @pytest.mark.parametrize("matches", ["clean", "step"])
-@pytest.mark.parametrize("family", sorted(HEADS))
+@pytest.mark.parametrize("family", sorted(families()))
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_estimate_agrees_for_every_family(kind: str, family: str, matches: str) -> None:
     case = make_case(kind, V=3, L=2, seed=7, alpha_min=0.0 if kind == "absorbing" else 0.01)
@@ -62,7 +62,7 @@ def test_the_estimate_agrees_for_every_family(kind: str, family: str, matches: s
     check(case, sampler, bound, slack=0.05 if forced else 0.0)  # forced decoding is a bound on the bound
 
 
-@pytest.mark.parametrize("family", sorted(HEADS))
+@pytest.mark.parametrize("family", sorted(families()))
 def test_one_absorbing_step_is_the_exact_likelihood(family: str) -> None:
     case = make_case("absorbing", V=3, L=2)
     model = network(case, family, "clean")

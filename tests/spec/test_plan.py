@@ -93,7 +93,7 @@ def test_exact_spec(write: Write) -> None:
     assert student["target"] == {"kind": "exact"}
     assert student["init"] == "random"
     assert student["model"] == {"layers": 2, "width": 64, "heads": 2, "conv": 3, "mlp": 4}
-    assert spec["evaluation"]["metrics"] == ["tv", "kl", "nll", "nll_bound"]
+    assert spec["evaluation"]["metrics"] == ["tv", "kl", "kl_bound", "nll", "nll_bound"]
     assert spec["forward_process"]["alpha_min"] == 1e-5
     assert spec["report"]["figures"][1] == {"x": "seconds_per_sample", "y": "tv", "hue": "name"}
 
