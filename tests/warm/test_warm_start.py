@@ -1,0 +1,179 @@
+"""Jobs forked from the nursery: the same command, the same bytes, the same signals; real processes throughout."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+from workflow_cases import environment, plan_into
+
+from cdmrun.warm import client
+
+pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="the nursery needs Linux")
+
+SPEC = """\
+name: little
+data: {kind: potts_ring, states: 2, length: 2}
+forward_process: {kind: uniform}
+teacher: {kind: enumerated}
+students:
+  whole:
+    method: cdm
+    family: {kind: joint}
+    nfe: [1, 2]
+    model: {layers: 1, width: 16, heads: 1}
+    train: {steps: STEPS, batch: 8, log_every: 1}
+"""
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where this module's own nursery lives."""
+    return tmp_path_factory.mktemp("w")
+
+
+def surroundings(home: Path, warm: bool) -> dict[str, str]:
+    return {**environment(), "XDG_RUNTIME_DIR": str(home), client.SWITCH: "1" if warm else "0"}
+
+
+def command(*arguments: str) -> list[str]:
+    return [str(Path(sys.executable).parent / "cdmrun"), *arguments]
+
+
+def make(folder: Path, home: Path, warm: bool, steps: int = 3) -> dict[str, str]:
+    """Make data, teacher and student below ``folder/results``; what each command printed, by stage."""
+    folder.mkdir(exist_ok=True)
+    (folder / "a.yaml").write_text(SPEC.replace("STEPS", str(steps)))
+    plan = plan_into(folder / "results", folder / "a.yaml")
+    said = {}
+    for run in plan.runs.values():
+        if run.kind in ("data", "teachers", "students"):
+            done = subprocess.run(
+                command(run.stage, run.key, "--out", "results", "--threads", "1"),
+                cwd=folder,
+                env=surroundings(home, warm),
+                capture_output=True,
+                text=True,
+                timeout=120,
+                check=True,
+            )
+            said[run.stage] = done.stdout
+    return said
+
+
+def test_the_same_bytes_and_the_same_words(tmp_path: Path, home: Path) -> None:
+    warm = make(tmp_path / "warm", home, True)
+    assert list(home.glob("cdmrun-*/socket")), "no nursery was started"
+    cold = make(tmp_path / "cold", home, False)
+    for said in (warm, cold):
+        assert said["distill"].startswith("students/cdm-joint-potts_ring"), "what a job says does not come through"
+    names = [path.relative_to(tmp_path / "cold") for path in (tmp_path / "cold").rglob("*.safetensors")]
+    assert len(names) == 2
+    for name in names:
+        assert (tmp_path / "warm" / name).read_bytes() == (tmp_path / "cold" / name).read_bytes()
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_an_error_is_the_users_and_ends_with_one(warm: bool, tmp_path: Path, home: Path) -> None:
+    done = subprocess.run(
+        command("train", "teachers/none-00000000", "--out", str(tmp_path)),
+        env=surroundings(home, warm),
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert done.returncode == 1
+    assert "teachers/none-00000000" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def _start_long_training(folder: Path, home: Path) -> tuple[subprocess.Popen[str], Path]:
+    """A training that would take minutes, once it has made some steps."""
+    folder.mkdir()
+    make_first = SPEC.replace("STEPS", "1000000")
+    (folder / "a.yaml").write_text(make_first)
+    plan = plan_into(folder / "results", folder / "a.yaml")
+    *before, student = [run for run in plan.runs.values() if run.kind in ("data", "teachers", "students")]
+    for run in before:
+        subprocess.run(
+            command(run.stage, run.key, "--out", "results"), cwd=folder, env=surroundings(home, True), check=True
+        )
+    process = subprocess.Popen(
+        command(student.stage, student.key, "--out", "results", "--threads", "1"),
+        cwd=folder,
+        env=surroundings(home, True),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    progress = folder / "results" / student.key / "work" / "progress.json"
+    deadline = time.monotonic() + 60
+    while not progress.exists():
+        assert time.monotonic() < deadline, "the training does not start"
+        time.sleep(0.05)
+    return process, folder / "results" / student.key
+
+
+def test_sigterm_reaches_the_child_which_writes_its_checkpoint(tmp_path: Path, home: Path) -> None:
+    process, product = _start_long_training(tmp_path / "long", home)
+    process.send_signal(signal.SIGTERM)
+    _, said = process.communicate(timeout=60)
+    assert process.returncode == 1
+    assert "goes on from the checkpoint" in said
+    assert list((product / "work").glob("*.pt"))
+
+
+def test_a_client_killed_outright_takes_its_child_with_it(tmp_path: Path, home: Path) -> None:
+    process, product = _start_long_training(tmp_path / "killed", home)
+    process.kill()
+    process.wait()
+    deadline = time.monotonic() + 20
+    with open(product / ".lock") as lock:  # the child holds it
+        while True:
+            try:
+                fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                assert time.monotonic() < deadline, "the child outlives its client"
+                time.sleep(0.05)
+    process.stderr.close()  # type: ignore[union-attr]
+
+
+def test_an_idle_nursery_ends_and_leaves_nothing(tmp_path: Path) -> None:
+    reader, writer = os.pipe()
+    path = tmp_path / "s"
+    process = subprocess.Popen(
+        [sys.executable, "-P", "-m", "cdmrun.warm.nursery", str(path), str(writer), "0.2"], pass_fds=[writer]
+    )
+    os.close(writer)
+    with os.fdopen(reader, "rb") as ready:
+        assert ready.read(1) == b"!"
+    assert process.wait(timeout=20) == 0
+    assert not path.exists()
+
+
+def test_a_folder_that_others_may_enter_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+    client.folder().chmod(0o777)
+    with pytest.raises(PermissionError, match="own"):
+        client.folder()
+    assert client.run(["status"]) is None
+
+
+@pytest.mark.parametrize("name", client.ELSEWHERE)
+def test_it_stays_away_from_clusters(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    for other in client.ELSEWHERE:
+        monkeypatch.delenv(other, raising=False)
+    monkeypatch.setenv(client.SWITCH, "1")
+    assert client.wanted()
+    monkeypatch.setenv(name, "1")
+    assert not client.wanted()
+    monkeypatch.delenv(name)
+    monkeypatch.setenv(client.SWITCH, "0")
+    assert not client.wanted()
