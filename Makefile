@@ -13,12 +13,12 @@ BIN := $(VENV)/bin
 RUN := PATH="$(abspath $(BIN)):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help install tables demo report test lint clean
+.PHONY: help install tables demo report test test-faults test-slurm bench lint clean
 
 help:  ## this list
 	@echo "How few steps are enough, and at what loss."
 	@echo
-	@grep -hE '^[a-z]+:.*##' Makefile | sed -E 's/^([a-z]+):.*## */make \1	/' | expand -t 16
+	@grep -hE '^[a-z-]+:.*##' Makefile | sed -E 's/^([a-z-]+):.*## */make \1	/' | expand -t 20
 	@echo
 	@echo "Variables: PYTHON=$(PYTHON)  CORES=$(CORES)  OUT=$(OUT)  TORCH_OPTIONS=$(TORCH_OPTIONS)"
 
@@ -35,10 +35,20 @@ demo: $(READY)  ## a first table and figure from an exact target, in under three
 	@echo "report:  $(OUT)/demo/report.html"
 
 report: $(READY)  ## write report.html anew from the scores that are there
-	$(RUN) cdmrun report --out $(OUT)
+	$(RUN) cdmrun report --partial --out $(OUT)
 
 test: $(READY)  ## run the tests
 	$(RUN) OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile
+
+test-faults: $(READY)  ## kill a workflow fifty times at random moments (some minutes)
+	$(RUN) OMP_NUM_THREADS=1 pytest -m faults tests/faults
+
+test-slurm: $(READY)  ## run a small experiment on a real SLURM of its own (root on Debian: installs slurm-wlm if missing)
+	tests/slurm/install.sh
+	$(RUN) OMP_NUM_THREADS=1 pytest -m slurm tests/slurm
+
+bench: $(READY)  ## time the exact teachers as sequences, contexts and states grow
+	$(BIN)/python benchmarks/exact_teachers.py
 
 lint: $(READY)  ## check style (ruff), types (mypy) and the shipped specs
 	$(BIN)/ruff check .

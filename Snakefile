@@ -10,11 +10,19 @@
 #   snakemake --cores all                                         every specs/*.yaml
 #   snakemake --cores all --config specs=a.yaml,b.yaml out=DIR    these, under DIR
 
-from cdmrun.workflow import PRIORITY, Pipeline
+from cdmrun.workflow import PRIORITY, Pipeline, leave_signals_to_stages
+
+import os
+
+os.environ.setdefault("CDMRUN_WARM", "1")  # tiny jobs share one import of torch; CDMRUN_WARM=0 turns that off
+
+# SIGTERM and SIGUSR1 are for the stage, which writes its checkpoint: Snakemake, shell and tee outlive it.
+leave_signals_to_stages()
+shell.prefix("set -euo pipefail; trap : TERM USR1; ")
 
 flow = Pipeline(config)
 OUT = flow.out
-RUN = f"--out '{OUT}' --threads {{threads}} --device $([ {{resources.gpu}} -gt 0 ] && echo auto || echo cpu) 2>&1 | tee {{log}}"
+RUN = f"--out '{OUT}' --threads {{threads}} --device $([ {{resources.gpu}} -gt 0 ] && echo auto || echo cpu) 2>&1 | (trap '' TERM USR1; exec tee {{log:q}})"
 
 
 wildcard_constraints:
@@ -33,7 +41,7 @@ rule fetch:
     log: f"{OUT}/logs/data/{{run}}.log"
     benchmark: f"{OUT}/benchmarks/data/{{run}}.tsv"
     threads: 1
-    resources: gpu=0
+    resources: gpu=0, mem_mb=4000, runtime=60
     priority: PRIORITY["data"]
     shell: f"cdmrun fetch data/{{wildcards.run}} {RUN}"
 
@@ -44,7 +52,7 @@ rule judge:
     log: f"{OUT}/logs/judges/{{run}}.log"
     benchmark: f"{OUT}/benchmarks/judges/{{run}}.tsv"
     threads: 1
-    resources: gpu=0
+    resources: gpu=0, mem_mb=4000, runtime=60
     shell: f"cdmrun judge judges/{{wildcards.run}} {RUN}"
 
 
@@ -54,7 +62,7 @@ rule teacher:
     log: f"{OUT}/logs/teachers/{{run}}.log"
     benchmark: f"{OUT}/benchmarks/teachers/{{run}}.tsv"
     threads: 1
-    resources: gpu=1
+    resources: gpu=1, mem_mb=8000, runtime=240
     priority: PRIORITY["teachers"]
     shell: f"cdmrun train teachers/{{wildcards.run}} {RUN}"
 
@@ -65,7 +73,7 @@ rule draws:
     log: f"{OUT}/logs/draws/{{run}}.log"
     benchmark: f"{OUT}/benchmarks/draws/{{run}}.tsv"
     threads: 1
-    resources: gpu=1
+    resources: gpu=1, mem_mb=8000, runtime=240
     priority: PRIORITY["draws"]
     shell: f"cdmrun draw draws/{{wildcards.run}} {RUN}"
 
@@ -76,7 +84,7 @@ rule student:
     log: f"{OUT}/logs/students/{{run}}.log"
     benchmark: f"{OUT}/benchmarks/students/{{run}}.tsv"
     threads: 1
-    resources: gpu=1
+    resources: gpu=1, mem_mb=8000, runtime=240
     priority: PRIORITY["students"]
     shell: f"cdmrun distill students/{{wildcards.run}} {RUN}"
 
@@ -87,7 +95,7 @@ rule samples:
     log: f"{OUT}/logs/samples/{{run}}.log"
     benchmark: f"{OUT}/benchmarks/samples/{{run}}.tsv"
     threads: 1
-    resources: gpu=1
+    resources: gpu=1, mem_mb=8000, runtime=240
     priority: PRIORITY["samples"]
     shell: f"cdmrun sample samples/{{wildcards.run}} {RUN}"
 
@@ -98,28 +106,34 @@ rule scores:
     log: f"{OUT}/logs/scores/{{run}}.log"
     benchmark: f"{OUT}/benchmarks/scores/{{run}}.tsv"
     threads: 1
-    resources: gpu=1
+    resources: gpu=1, mem_mb=8000, runtime=240
     shell: f"cdmrun evaluate scores/{{wildcards.run}} {RUN}"
 
 
 rule table:
-    input: lambda w: flow.scores(w.experiment)
+    input:
+        lambda w: flow.scores(w.experiment),
+        card=lambda w: flow.card_of_table(w.experiment),
     output: multiext(f"{OUT}/tables/{{experiment}}", ".scores.csv", ".summary.csv", ".md", ".tex")
-    params:
-        spec=lambda w: flow.spec_of(w.experiment),
-        shown=lambda w: flow.shown(w.experiment),
+    params: spec=lambda w: flow.spec_of(w.experiment)
     log: f"{OUT}/logs/tables/{{experiment}}.log"
     benchmark: f"{OUT}/benchmarks/tables/{{experiment}}.tsv"
     threads: 1
-    resources: gpu=0
-    shell: f"cdmrun table {{params.spec:q}} --experiment {{wildcards.experiment}} --out '{OUT}' 2>&1 | tee {{log}}"
+    resources: gpu=0, mem_mb=4000, runtime=60
+    shell: f"cdmrun table {{params.spec:q}} --experiment {{wildcards.experiment}} --out '{OUT}' 2>&1 | tee {{log:q}}"
 
 
 rule report:
-    input: flow.tables
+    input:
+        flow.tables,
+        card=flow.card_of_report(),
     output: f"{OUT}/report.html"
     log: f"{OUT}/logs/report.log"
     benchmark: f"{OUT}/benchmarks/report.tsv"
     threads: 1
-    resources: gpu=0
-    shell: f"cdmrun report {flow.specs} --out '{OUT}' 2>&1 | tee {{log}}"
+    resources: gpu=0, mem_mb=4000, runtime=60
+    shell: f"cdmrun report {flow.shell_specs} --out '{OUT}' 2>&1 | tee {{log:q}}"
+
+
+onerror:
+    flow.tell_how_to_go_on()

@@ -1,4 +1,4 @@
-"""The one door: what a person types (validate, plan, status, explain, table, report) and what a job calls (the stages).
+"""The one door: what a person types (validate, plan, status, table, report, …) and what a job calls (the stages).
 
 Imports nothing heavy before a command needs it, so that help is instant. Whatever a user can cause ends in a message
 on stderr and exit status 1, without a traceback.
@@ -11,11 +11,15 @@ import os
 import sys
 from enum import StrEnum
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from cdmrun.errors import UserError
+from cdmrun.warm import client
+
+if TYPE_CHECKING:
+    from rich.console import Console
 
 app = typer.Typer(
     name="cdmrun",
@@ -40,6 +44,15 @@ class Format(StrEnum):
     json = "json"
 
 
+class Like(StrEnum):
+    """What a new spec starts from."""
+
+    text = "text"
+    digits = "digits"
+    exact = "exact"
+    chain = "chain"
+
+
 class Device(StrEnum):
     """Where a stage computes."""
 
@@ -56,6 +69,7 @@ Out = Annotated[Path, typer.Option("--out", "-o", help="The results folder.")]
 Key = Annotated[str, typer.Argument(metavar="KEY", help="The run, as `cdmrun plan` prints it: kind/slug-id.")]
 DeviceOption = Annotated[Device, typer.Option(help="Where to compute; auto takes a GPU if there is one.")]
 Threads = Annotated[int | None, typer.Option(min=1, help="CPU threads; as many as PyTorch likes if not given.")]
+Run = Annotated[str, typer.Argument(metavar="RUN", help="A run's key, the start of it, or its id.")]
 _RESULTS = Path("results")
 
 
@@ -109,26 +123,30 @@ def plan(
     specs: Specs = None,
     as_json: Annotated[bool, typer.Option("--json", help="The whole plan as JSON, configs included.")] = False,
     out: Out = _RESULTS,
+    cores: Annotated[
+        int | None, typer.Option("--cores", "-c", min=1, help="How many jobs may run at once; all cores if not given.")
+    ] = None,
 ) -> None:
-    """Show what the specs would train, what is shared and what is already there, without doing anything.
+    """Show what the specs would train, what is reused, what is stale, and for about how long, without doing anything.
 
     Times are estimated from earlier runs of the same kind.
 
-    Example: [cyan]cdmrun plan specs/text-absorbing.yaml[/cyan]
+    Example: [cyan]cdmrun plan specs/text-absorbing.yaml --cores 4[/cyan]
     """
     from cdmrun.spec.plan import build_plan
     from cdmrun.spec.state import estimates, states
 
     built = build_plan(chosen_specs(specs))
     found, seconds = states(built, out), estimates(built, out)
+    cores = cores or os.cpu_count() or 1
     if as_json:
         from cdmrun.spec.show import plan_json
 
-        typer.echo(json.dumps(plan_json(built, found, seconds), indent=1, ensure_ascii=False))
+        typer.echo(json.dumps(plan_json(built, found, seconds, cores), indent=1, ensure_ascii=False))
         return
     from cdmrun.spec.show import plan_tree
 
-    _print(plan_tree(built, found, seconds))
+    _print(plan_tree(built, found, seconds, cores))
 
 
 @app.command(rich_help_panel=_ASK)
@@ -136,15 +154,26 @@ def status(
     specs: Specs = None,
     out: Out = _RESULTS,
     as_json: Annotated[bool, typer.Option("--json", help="Key, state and detail of each run as JSON.")] = False,
+    watch: Annotated[
+        bool, typer.Option("--watch", "-w", help="Step, loss, rate and time left of what runs, until all is done.")
+    ] = False,
+    interval: Annotated[float, typer.Option(min=0.1, help="Seconds between two looks of --watch.")] = 2.0,
 ) -> None:
     """Show the state of every run: fresh, stale-code, stale-upstream, running, interrupted, failed or missing.
 
-    Example: [cyan]cdmrun status --out results[/cyan]
+    With --watch, show the runs at work again and again, until all is done or Ctrl-C; exit with 1 if runs have
+    failed and nothing more can come.
+
+    Example: [cyan]cdmrun status --watch[/cyan]
     """
     from cdmrun.spec.plan import build_plan
     from cdmrun.spec.state import states
 
     built = build_plan(chosen_specs(specs))
+    if watch:
+        from cdmrun.manage.watching import watch as watch_runs
+
+        raise typer.Exit(0 if watch_runs(built, out, interval, _console()) else 1)
     found = states(built, out)
     if as_json:
         from dataclasses import asdict
@@ -157,23 +186,120 @@ def status(
 
 
 @app.command(rich_help_panel=_ASK)
-def explain(
-    run: Annotated[str, typer.Argument(metavar="RUN", help="A run's key, the start of it, or its id.")],
-    specs: Specs = None,
-    out: Out = _RESULTS,
-) -> None:
+def explain(run: Run, specs: Specs = None, out: Out = _RESULTS) -> None:
     """Explain one run: what makes it, from what, for whom, and which line of which file wrote each value.
+
+    A run_id from a table's CSV does as well, also of a run that no spec asks for any more.
 
     Example: [cyan]cdmrun explain students/cdm-hmm-kjv specs/text-absorbing.yaml[/cyan]
     """
-    from cdmrun.spec.explain import find_run
-    from cdmrun.spec.plan import build
-    from cdmrun.spec.show import explanation
-    from cdmrun.spec.state import states
+    from cdmrun.manage.asking import ask
+    from cdmrun.spec.show_run import explanation
 
-    built = build(chosen_specs(specs))
-    found = find_run(built.plan, run)
-    _print(explanation(built, found, states(built.plan, out)[found.key], out))
+    for word in run.split(";"):  # a summary's row stands on several runs, one a seed
+        found = ask(word, specs, out)
+        _print(explanation(found.built, found.run, found.state, out, found.manifest))
+
+
+@app.command(rich_help_panel=_ASK)
+def diff(
+    left: Annotated[str, typer.Argument(metavar="A", help="A spec file, or a run's key, the start of it, or its id.")],
+    right: Annotated[str, typer.Argument(metavar="B", help="Another.")],
+    specs: Annotated[
+        list[Path] | None,
+        typer.Option("--spec", "-s", help="Where runs are looked up; all of specs/*.yaml if not given."),
+    ] = None,
+    out: Out = _RESULTS,
+) -> None:
+    """Compare two specs, or two runs: which values differ, and which line of which file wrote each.
+
+    For specs also: which runs they share, and which only one of them needs.
+
+    Example: [cyan]cdmrun diff specs/exact-uniform.yaml specs/exact-absorbing.yaml[/cyan]
+    """
+    files = [Path(word) for word in (left, right) if word.endswith((".yaml", ".yml")) or Path(word).is_file()]
+    if len(files) == 1:
+        raise UserError(f"{files[0]} is a spec, the other is not", "name two specs, or two runs")
+    from cdmrun.manage.show_diff import show_specs_diff, show_values
+
+    if files:
+        from cdmrun.manage.differences import diff_specs
+
+        _print(show_specs_diff(diff_specs(*files), left, right))
+        return
+    from cdmrun.manage.asking import diff_words
+
+    one, other, found = diff_words(left, right, specs, out)
+    _print(show_values(found, one.key, other.key))
+
+
+@app.command(rich_help_panel=_ASK)
+def accept(
+    run: Run,
+    reason: Annotated[str, typer.Option(help="Why the changed code would make the same; status shows it.")],
+    specs: Annotated[
+        list[Path] | None,
+        typer.Option("--spec", "-s", help="Where the run is looked up; all of specs/*.yaml if not given."),
+    ] = None,
+    out: Out = _RESULTS,
+) -> None:
+    """Vouch for a stale-code product: the present code would make the same, so it counts as fresh.
+
+    The next change to the code of its stage makes it stale again.
+
+    Example: [cyan]cdmrun accept teachers/network-absorbing-kjv --reason "only a docstring changed"[/cyan]
+    """
+    from cdmrun.manage.accepting import accept_product
+    from cdmrun.manage.asking import ask
+    from cdmrun.stages.provenance import fingerprint
+
+    typer.echo(f"{accept_product(ask(run, specs, out).run, out, reason, fingerprint)}: accepted")
+
+
+@app.command(rich_help_panel=_ASK)
+def gc(
+    specs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="SPEC",
+            help="Specs whose products stay; all below specs/ if none is given, but those in a folder base.",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only list what would go.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    out: Out = _RESULTS,
+) -> None:
+    """Delete products that none of the specs asks for, and what complete trainings left in work/.
+
+    Never touches what a job holds, what cdmrun did not make, or anything outside the results folder.
+
+    Example: [cyan]cdmrun gc --dry-run[/cyan]
+    """
+    from cdmrun.manage.collecting import collect_garbage
+
+    if not specs:
+        found = sorted(Path("specs").glob("**/*.yaml"))
+        specs = chosen_specs([path for path in found if "base" not in path.parent.parts] or None)
+    collect_garbage(specs, out, dry_run, yes)
+
+
+new_app = typer.Typer(no_args_is_help=True, help="Start something new.")
+app.add_typer(new_app, name="new", rich_help_panel=_ASK)
+
+
+@new_app.command("spec")
+def new_spec(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the file and of the experiment.")],
+    like: Annotated[Like, typer.Option(help="What it models.")] = Like.exact,
+) -> None:
+    """Write specs/NAME.yaml, a commented spec to start from.
+
+    Example: [cyan]cdmrun new spec my-first --like exact[/cyan]
+    """
+    from cdmrun.manage.starting import new_spec as write
+
+    typer.echo(write(name, like.value))
 
 
 @app.command(rich_help_panel=_ASK)
@@ -210,10 +336,16 @@ def table(
 
 
 @app.command(rich_help_panel=_ASK)
-def report(specs: Specs = None, out: Out = _RESULTS) -> None:
+def report(
+    specs: Specs = None,
+    partial: Annotated[
+        bool, typer.Option("--partial", help="With what is there: absent cells are –, failures are listed.")
+    ] = False,
+    out: Out = _RESULTS,
+) -> None:
     """Write the report with all tables, figures, samples and their provenance (results/report.html).
 
-    Example: [cyan]cdmrun report specs/text-absorbing.yaml[/cyan]
+    Example: [cyan]cdmrun report specs/text-absorbing.yaml --partial[/cyan]
     """
     from cdmrun.spec.plan import build_plan
 
@@ -221,20 +353,22 @@ def report(specs: Specs = None, out: Out = _RESULTS) -> None:
     from cdmrun.report.build import write_report
     from cdmrun.stages.provenance import fingerprint
 
-    typer.echo(write_report(built, out, fingerprint=fingerprint))
+    typer.echo(write_report(built, out, partial, fingerprint))
 
 
 @app.command(rich_help_panel=_ASK)
 def schema(
-    text: Annotated[bool, typer.Option("--text", help="The schema itself, not where it lies.")] = False,
+    text: Annotated[
+        bool, typer.Option("--text", help="The schema itself, installed plugins included, not where it lies.")
+    ] = False,
 ) -> None:
     """Print where the JSON Schema of specs lies, for the first line of a spec, so that editors help.
 
     Example: [cyan]echo "# yaml-language-server: $schema=$(cdmrun schema)"[/cyan]
     """
-    from cdmrun.spec.schema import SCHEMA_PATH
+    from cdmrun.spec.schema import SCHEMA_PATH, whole_schema
 
-    typer.echo(SCHEMA_PATH.read_text(encoding="utf-8") if text else str(SCHEMA_PATH))
+    typer.echo(json.dumps(whole_schema(), indent=2, ensure_ascii=False) if text else str(SCHEMA_PATH))
 
 
 def _stage(name: str, teaches: str, example: str) -> None:
@@ -266,16 +400,26 @@ _stage("distill", "Distill a student; interrupted, it resumes where it stopped."
 _stage("sample", "Draw samples at every NFE, with the time each takes.", "samples/cdm-hmm-kjv-1a2b3c4d")
 _stage("evaluate", "Score samples and models.", "scores/cdm-hmm-kjv-1a2b3c4d")
 
+#: What the Snakefile calls, one process each: these may start warm.
+JOBS = ("fetch", "judge", "train", "draw", "distill", "sample", "evaluate", "table", "report")
 
-def _print(renderable: object) -> None:
+
+def _console() -> Console:
     from rich.console import Console
 
-    console = Console(soft_wrap=False, width=None if sys.stdout.isatty() else 140)
-    console.print(renderable)
+    return Console(soft_wrap=False, width=None if sys.stdout.isatty() else 140)
+
+
+def _print(renderable: object) -> None:
+    _console().print(renderable)
 
 
 def main() -> None:
     """Run the command line; what a user caused is a message on stderr and exit status 1."""
+    if sys.argv[1:2] and sys.argv[1] in JOBS and client.wanted():
+        status = client.run(sys.argv[1:])
+        if status is not None:
+            sys.exit(status)
     try:
         app()
     except UserError as error:

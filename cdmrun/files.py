@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import hashlib
 import json
 import os
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from cdmrun.errors import UserError
+
+#: In a product's folder; whoever makes or removes the product holds it with ``flock``.
+LOCK = ".lock"
 
 
 def write_with(path: Path, write: Callable[[BinaryIO], None]) -> None:
@@ -73,14 +77,35 @@ def read_json(path: Path) -> Any:
         return json.loads(Path(path).read_text())
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file", "run the workflow that makes it: snakemake --cores all") from error
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+    except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise UserError(f"{path}: not readable as JSON: {error}", "delete it and run again") from error
+
+
+def read_map(path: Path, *keys: str) -> dict[str, Any]:
+    """Read JSON that has to be a map with some keys; anything else is a `UserError` that names the file."""
+    value = read_json(path)
+    absent = [key for key in keys if not isinstance(value, dict) or key not in value]
+    if absent or not isinstance(value, dict):
+        raise UserError(f"{path}: not what stands in such a file: no {', '.join(absent)}", "delete it and run again")
+    return value
 
 
 def sha256_of(path: Path) -> str:
     """Hex digest of a file's bytes."""
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def is_locked(folder: Path) -> bool:
+    """Whether a process holds the product in ``folder`` right now; told by asking for a shared lock for an instant."""
+    try:
+        with open(Path(folder) / LOCK, "rb") as stream:
+            fcntl.flock(stream, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return True
+    except OSError:
+        return False
+    return False
 
 
 def _umask() -> int:

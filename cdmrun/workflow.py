@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
-import json
+import re
+import shlex
+import signal
 import sys
-from collections.abc import Mapping
+import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,9 +15,23 @@ from cdmrun.errors import UserError
 from cdmrun.spec.cards import write_cards
 from cdmrun.spec.plan import build_plan
 from cdmrun.spec.plan_types import Experiment, Plan, Run
+from cdmrun.spec.shown import REPORT, wanted
 
 #: What the kinds of runs are worth waiting for first: the longest way to the tables leads through the teacher.
 PRIORITY: Mapping[str, int] = {"data": 90, "teachers": 80, "draws": 70, "students": 50, "samples": 20}
+
+
+#: Neither quotes nor wildcards: the name goes into shell commands and patterns of rules.
+_PLAIN = re.compile(r"[\w ./@:+,=%-]+")
+
+
+def leave_signals_to_stages() -> None:
+    """Ignore SIGUSR1 in Snakemake, and in the shells it starts: batch systems send it to every process of a job.
+
+    Snakemake would die of it, and the stage, which writes a checkpoint and ends, along with it.
+    """
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGUSR1, signal.SIG_IGN)
 
 
 class Pipeline:
@@ -29,10 +46,10 @@ class Pipeline:
     def __init__(self, config: Mapping[str, Any]) -> None:
         chosen = config.get("specs")
         paths = [Path(p) for p in str(chosen).split(",")] if chosen else sorted(Path("specs").glob("*.yaml"))
-        self.out = str(config.get("out", "results"))
+        self.out = _plain_folder(str(config.get("out", "results")))
         self.plan = self._plan(paths)
         self.experiments = {experiment.name: experiment for experiment in self.plan.experiments}
-        self.specs = " ".join(f"'{path}'" for path in paths)
+        self.specs = " ".join(shlex.quote(_operand(path)) for path in paths)
 
     @property
     def tables(self) -> list[str]:
@@ -49,15 +66,41 @@ class Pipeline:
 
     def spec_of(self, experiment: str) -> str:
         """The spec file that an experiment comes from."""
-        return str(self.experiments[experiment].source)
+        return _operand(self.experiments[experiment].source)
 
-    def shown(self, experiment: str) -> str:
-        """What a table shows besides scores, as one string: a change to it writes the table anew."""
-        return describe(self.experiments[experiment])
+    def card_of_table(self, name: str) -> Any:
+        """What the tables of an experiment are to show; ancient, so no reason to write them, if they show just that."""
+        tables = [Path(self.out, "tables", name + end) for end in (".scores.csv", ".summary.csv", ".md", ".tex")]
+        return self._card(name, [self.experiments[name]], tables)
+
+    def card_of_report(self) -> Any:
+        """What the report is to show; ancient if it shows just that."""
+        return self._card(REPORT, self.plan.experiments, [Path(self.out, "report.html")])
 
     def manifest(self, key: str) -> str:
         """The file that says a product is complete."""
         return f"{self.out}/{key}/manifest.json"
+
+    @property
+    def shell_specs(self) -> str:
+        """The spec files for a rule's shell command, in which braces would be Snakemake's."""
+        return self.specs.replace("{", "{{").replace("}", "}}")
+
+    def tell_how_to_go_on(self) -> None:
+        """Say what to do after a failure; for ``onerror``."""
+        where = f"--out {shlex.quote(self.out)}"
+        print(
+            "\nSome jobs failed. All that is complete is kept; the same command goes on from it.\n"
+            f"  what failed, and why:          cdmrun status {self.specs} {where}\n"
+            f"  the report of what there is:   cdmrun report --partial {self.specs} {where}",
+            file=sys.stderr,
+        )
+
+    def _card(self, name: str, experiments: Sequence[Experiment], products: Sequence[Path]) -> Any:
+        from snakemake.io import ancient
+
+        card, shown = wanted(Path(self.out), name, experiments, products)
+        return ancient(str(card)) if shown else str(card)
 
     def _run(self, kind: str, run: str) -> Run:
         return self.plan.runs[f"{kind}/{run}"]
@@ -73,8 +116,17 @@ class Pipeline:
         return plan
 
 
-def describe(experiment: Experiment) -> str:
-    """Title, description, report section and labels of an experiment as canonical JSON."""
-    labels = sorted((e.name, e.method, e.family, e.seed, e.scores) for e in experiment.entries)
-    shown = [experiment.title, experiment.description, experiment.spec["report"], labels]
-    return json.dumps(shown, sort_keys=True, ensure_ascii=False)
+def _plain_folder(out: str) -> str:
+    """Return the name of a results folder; one that means something to a shell or to Snakemake ends the program."""
+    if not _PLAIN.fullmatch(out) or out.startswith("-"):
+        print(
+            f"--config out={out!r}: a results folder's name may have letters, digits, spaces and . _ - / @ : + , = %",
+            file=sys.stderr,
+        )
+        sys.exit(1)
+    return out
+
+
+def _operand(path: Path) -> str:
+    """A path that no command takes for an option."""
+    return f"./{path}" if str(path).startswith("-") else str(path)

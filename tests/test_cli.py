@@ -108,6 +108,154 @@ def test_explain(call) -> None:  # type: ignore[no-untyped-def]
     assert "could be any of 3" in call("explain", "s", "a.yaml").err
 
 
+def complete(key: str, **more: object) -> Path:
+    """A product that a job might have left, by its key alone."""
+    folder = Path("results", key)
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "manifest.json").write_text(json.dumps({"key": key, "config": {"steps": 7}, "inputs": {}, **more}))
+    return folder
+
+
+def keys(call, *specs: str) -> dict[str, str]:  # type: ignore[no-untyped-def]
+    """The first run of each kind."""
+    runs = json.loads(call("plan", "--json", *specs).out)["runs"]
+    return {run["kind"]: run["key"] for run in reversed(runs)}
+
+
+def test_plan_says_what_is_stale_and_how_long_it_takes(call) -> None:  # type: ignore[no-untyped-def]
+    two = "  other: {method: cdm, family: {kind: joint}, nfe: [1, 2, 4]}\n"
+    Path("a.yaml").write_text(SPEC + two)
+    assert "no estimate of the time" in call("plan", "a.yaml").out
+    for kind, seconds in (("data", 1), ("teachers", 10), ("students", 100), ("samples", 20), ("scores", 40)):
+        complete(f"{kind}/earlier-00000000", wall_seconds=seconds)
+    shown = call("plan", "a.yaml", "--cores", "2").out
+    assert "plan: ring, 8 to do" in shown
+    # data and teacher, then two times a student, its samples and its scores
+    assert "about 6 min of work, 3 min on 2 cores" in shown
+    totals = json.loads(call("plan", "a.yaml", "--json", "--cores", "2").out)["totals"]
+    assert totals == {
+        **{"runs": 8, "to_do": 8, "reused": 0, "stale": 0, "without_estimate": 0, "cores": 2},
+        **{"seconds_of_work": 331.0, "seconds_on_cores": 171.0},
+    }
+    assert json.loads(call("plan", "a.yaml", "--json", "-c", "1").out)["totals"]["seconds_on_cores"] == 331.0
+    found = keys(call, "a.yaml")
+    complete(found["data"])
+    complete(found["teachers"], code={"fingerprint": "of other code"})
+    shown = call("plan", "a.yaml", "-c", "1").out
+    assert "plan: ring, 6 to do, 2 reused (1 stale)" in shown
+    assert "teachers (train): all 1 there (1 stale)" in shown
+    assert "about 5 min of work\n" in shown
+    for run in json.loads(call("plan", "a.yaml", "--json").out)["runs"]:
+        complete(run["key"])
+    assert "nothing to compute" in call("plan", "a.yaml").out
+
+
+def test_explain_shows_what_the_manifest_says(call) -> None:  # type: ignore[no-untyped-def]
+    Path("specs").mkdir()
+    Path("specs/a.yaml").write_text(SPEC)
+    key = keys(call)["students"]
+    complete(
+        key,
+        code={"commit": "c0ffee", "dirty": True, "fingerprint": "f00d", "diff_sha256": "d1ff"},
+        versions={"torch": "2.13.0"},
+        device="cpu",
+        threads=3,
+        wall_seconds=83.0,
+        peak_memory_bytes=312 * 2**20,
+        input_manifests={"teacher": "abc123"},
+        outputs={"model.safetensors": "def456"},
+        command=f"cdmrun distill {key} --out results",
+    )
+    shown = call("explain", key).out
+    for text in (
+        *("c0ffee and changes to it", "fingerprint f00d", "diff_sha256 d1ff", "torch 2.13.0", "cpu, 3 threads", "83 s"),
+        *("312 MiB", "teacher: abc123", "model.safetensors: def456", f"cdmrun distill {key} --out results --threads 3"),
+    ):
+        assert text in shown, text
+    assert "specs/a.yaml:9" in shown
+    # a run_id of a table, of a run that no spec asks for; and a summary's, of one a seed
+    gone = "students/cdm-joint-potts_ring-0123abcd"
+    complete(gone)
+    shown = call("explain", gone).out
+    assert "none of the present specs asks for it" in shown
+    assert shown.split()[-3:] == ["steps", "7", "record"]
+    both = call("explain", f"{key};{gone}").out
+    assert key in both
+    assert gone in both
+
+
+def test_diff_of_specs_and_of_runs(call) -> None:  # type: ignore[no-untyped-def]
+    Path("a.yaml").write_text(SPEC)
+    Path("b.yaml").write_text(SPEC.replace("nfe: [1, 2]", "nfe: [1, 2, 4]").replace("name: ring", "name: b"))
+    shown = call("diff", "a.yaml", "b.yaml").out
+    assert "[1, 2]  a.yaml:9" in shown
+    assert "[1, 2, 4]  b.yaml:9" in shown
+    assert "runs: 2 shared, 3 only of a.yaml, 3 only of b.yaml" in shown
+    assert "no value differs" in call("diff", "a.yaml", "a.yaml").out
+    runs = [keys(call, spec)["students"] for spec in ("a.yaml", "b.yaml")]
+    shown = call("diff", *runs, "--spec", "a.yaml", "--spec", "b.yaml").out
+    assert shown.splitlines()[1].split() == ["nfe", "[1,", "2]", "a.yaml:9", "[1,", "2,", "4]", "b.yaml:9"]
+    mixed = call("diff", "a.yaml", runs[0])
+    assert (mixed.code, mixed.out) == (1, "")
+    assert "name two specs, or two runs" in mixed.err
+
+
+def test_accept(call) -> None:  # type: ignore[no-untyped-def]
+    Path("a.yaml").write_text(SPEC)
+    key = keys(call, "a.yaml")["teachers"]
+    complete(key, code={"fingerprint": "of other code"})
+    assert "1 stale-code" in call("status", "a.yaml").out
+    assert call("accept", key, "--spec", "a.yaml").code == 2  # a reason is asked for
+    done = call("accept", key, "--spec", "a.yaml", "--reason", "only a docstring")
+    assert (done.code, done.out) == (0, f"results/{key}: accepted\n")
+    assert json.loads(call("status", "a.yaml", "--json").out)[key]["detail"] == "accepted: only a docstring"
+    again = call("accept", key, "--spec", "a.yaml", "--reason", "again")
+    assert (again.code, "nothing to accept" in again.err) == (1, True)
+
+
+def test_gc_keeps_what_any_spec_below_specs_asks_for(call) -> None:  # type: ignore[no-untyped-def]
+    for folder in ("specs/base", "specs/demo"):
+        Path(folder).mkdir(parents=True)
+    Path("specs/base/ring.yaml").write_text(SPEC.replace("name: ring\n", ""))  # cannot be run by itself
+    Path("specs/demo/a.yaml").write_text("extends: ../base/ring.yaml\nname: a\n")
+    key = keys(call, "specs/demo/a.yaml")["students"]
+    complete(key)
+    other = complete("students/cdm-joint-potts_ring-0123abcd")
+    shown = call("gc", "--dry-run")
+    assert (shown.code, other.exists()) == (0, True)
+    assert "students/cdm-joint-potts_ring-0123abcd" in shown.out
+    assert key not in shown.out
+    assert call("gc", "--yes").code == 0
+    assert not other.exists()
+    assert Path("results", key).exists()
+    # without a spec there is nothing to compare with: nothing is deleted
+    Path("specs/demo/a.yaml").unlink()
+    nothing = call("gc", "--yes")
+    assert (nothing.code, "no spec given" in nothing.err) == (1, True)
+    assert Path("results", key).exists()
+
+
+def test_status_watch_ends_with_the_last_run(call) -> None:  # type: ignore[no-untyped-def]
+    Path("a.yaml").write_text(SPEC)
+    for run in json.loads(call("plan", "a.yaml", "--json").out)["runs"]:
+        complete(run["key"])
+    assert call("status", "a.yaml", "--watch").out == "5 fresh\n"
+    data = keys(call, "a.yaml")["data"]
+    Path("results", data, "manifest.json").unlink()
+    Path("results/logs/data").mkdir(parents=True)
+    Path(f"results/logs/{data}.log").write_text("no network\n  remedy: get one\n")
+    failed = call("status", "a.yaml", "--watch")
+    assert (failed.code, failed.out) == (1, f"failed: {data}: no network\n4 fresh, 1 failed\n")
+
+
+def test_new_spec(call) -> None:  # type: ignore[no-untyped-def]
+    assert call("new", "spec", "mine", "--like", "chain").out == "specs/mine.yaml\n"
+    assert call("validate").code == 0
+    again = call("new", "spec", "mine")
+    assert (again.code, "exists already" in again.err) == (1, True)
+    assert call("new", "spec", "mine", "--like", "nothing").code == 2
+
+
 def test_user_errors_are_messages_on_stderr(call) -> None:  # type: ignore[no-untyped-def]
     nothing = call("plan")
     assert (nothing.code, nothing.out) == (1, "")
@@ -142,8 +290,9 @@ def test_accidents_are_messages(
 
 def test_every_command_has_an_example(call) -> None:  # type: ignore[no-untyped-def]
     stages = ["fetch", "judge", "train", "draw", "distill", "sample", "evaluate"]
-    for command in ["validate", "plan", "status", "explain", "table", "report", "schema", *stages]:
-        shown = call(command, "--help")
+    mine = ["validate", "plan", "status", "explain", "diff", "accept", "gc", "new spec", "table", "report", "schema"]
+    for command in [*mine, *stages]:
+        shown = call(*command.split(), "--help")
         assert shown.code == 0
         assert "Example:" in shown.out
 

@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
+import shlex
 import shutil
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pandas as pd
 import pytest
-from workflow_cases import TINY, plan_into, planned_jobs, run_command, run_workflow
+from workflow_cases import DIGITS, TEXT, TINY, plan_into, planned_jobs, run_command, run_workflow, write_words
+
+from cdmrun.spec import schema, shown, validate
+from cdmrun.spec.state import states
+from cdmrun.stages import provenance
 
 SCORES = {
     *("experiment", "process", "method", "family", "nfe", "metric", "seed"),
@@ -65,8 +73,8 @@ def test_contract_columns_and_rows(folder: Path) -> None:
     assert set(scores.method) == {"tau_leaping", "analytic", "cdm", "progressive"}
     assert set(scores.family) == {"factorized", "joint"}
     assert set(scores.metric) >= {"tv", "kl", "nll_bound"}
-    # five entries, two step counts, four metrics
-    assert len(scores) == 5 * 2 * 4
+    # five entries, two step counts, five metrics
+    assert len(scores) == 5 * 2 * 5
     assert scores.value.notna().all()
     assert (scores.seconds_per_sample > 0).all()
     summary = pd.read_csv(folder / "results/tables/tiny.summary.csv")
@@ -128,6 +136,118 @@ def test_metrics(folder: Path, spec: Path) -> None:
     assert planned_jobs(folder, spec) == {"scores": 5, "table": 1, "report": 1}
 
 
+def test_training_of_one_student(folder: Path, spec: Path) -> None:
+    """The `spec` fixture takes the edit back: after that there is nothing to do, which is the scenario of a revert."""
+    edited(folder, "{steps: 3, batch: 8}", "{steps: 4, batch: 8}")
+    assert planned_jobs(folder, spec) == {"student": 1, "samples": 1, "scores": 1, "table": 1, "report": 1}
+
+
+def test_teacher(tmp_path: Path) -> None:
+    """A trained teacher: an edit makes it anew and all that stands on it; a revert finds the first one again."""
+    spec = tmp_path / "digits.yaml"
+    spec.write_text(DIGITS)
+    everything = {
+        "fetch": 1,
+        "teacher": 1,
+        "draws": 1,
+        "student": 2,
+        "samples": 3,
+        "scores": 3,
+        "table": 1,
+        "report": 1,
+    }
+    assert planned_jobs(tmp_path, spec) == everything
+    pretend_complete(tmp_path, spec)
+    assert planned_jobs(tmp_path, spec) == {}
+    spec.write_text(DIGITS.replace("train: {steps: 4, batch: 8}", "train: {steps: 4, batch: 8, lr: 1e-3}"))
+    assert planned_jobs(tmp_path, spec) == {rule: count for rule, count in everything.items() if rule != "fetch"}
+    # what the teacher is trained with, but no part of what it is
+    spec.write_text(DIGITS.replace("train: {steps: 4, batch: 8}", "train: {steps: 4, batch: 8, checkpoint_every: 5}"))
+    assert planned_jobs(tmp_path, spec) == {}
+    spec.write_text(DIGITS)
+    assert planned_jobs(tmp_path, spec) == {}
+
+
+def pretend_complete(folder: Path, spec: Path) -> None:
+    """Leave the files by which Snakemake knows that everything is made."""
+    results = folder / "results"
+    plan = plan_into(results, spec)
+    tables = [
+        f"tables/{e.name}{end}" for e in plan.experiments for end in (".scores.csv", ".summary.csv", ".md", ".tex")
+    ]
+    for name in [*(f"{key}/manifest.json" for key in plan.runs), *tables, "report.html"]:
+        path = results / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("{}")
+    for experiment in plan.experiments:
+        shown.record(results, experiment.name, [experiment])
+    shown.record(results, shown.REPORT, plan.experiments)
+
+
+def test_metric_code(folder: Path, spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An edit to a metric: no job, but scores are stale; one option makes those anew, at the cost of evaluations."""
+    plan = plan_into(folder / "results", spec)
+    package = tmp_path / "cdmrun"
+    shutil.copytree(provenance.PACKAGE, package, ignore=shutil.ignore_patterns("__pycache__"))
+    monkeypatch.setattr(provenance, "PACKAGE", package)
+    monkeypatch.setattr(provenance, "fingerprint", provenance.fingerprint.__wrapped__)
+    made_by = {run.stage: provenance.fingerprint(run.stage, *run.sources) for run in plan.runs.values()}
+    with manifests_by(folder / "results", made_by):
+        assert {state.state for state in states(plan, folder / "results").values()} == {"fresh"}
+        with open(package / "metrics/divergences.py", "a") as stream:
+            stream.write("# an edit\n")
+        found = states(plan, folder / "results")
+        assert {key.split("/")[0] for key, state in found.items() if state.state != "fresh"} == {"scores"}
+        assert {found[key].state for key in found if key.startswith("scores/")} == {"stale-code"}
+        assert planned_jobs(folder, spec) == {}
+        assert planned_jobs(folder, spec, options=["--forcerun", "scores"]) == {"scores": 5, "table": 1, "report": 1}
+
+
+@contextlib.contextmanager
+def manifests_by(results: Path, made_by: dict[str, str]) -> Iterator[None]:
+    """Manifests as though code with these fingerprints had made the products; files keep their times."""
+    kept = {path: (path.read_text(), path.stat()) for path in results.glob("*/*/manifest.json")}
+    try:
+        for path, (text, stat) in kept.items():
+            manifest = json.loads(text)
+            manifest["code"]["fingerprint"] = made_by[manifest["stage"]]
+            path.write_text(json.dumps(manifest))
+            os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+        yield
+    finally:
+        for path, (text, stat) in kept.items():
+            path.write_text(text)
+            os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+@pytest.mark.parametrize(
+    ("added", "students"), [({"x-added-default": False}, 0), ({}, 3)], ids=["declared", "forgotten"]
+)
+def test_new_key_of_the_schema(
+    folder: Path, spec: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, added: dict[str, bool], students: int
+) -> None:
+    """A key of a later version orphans nothing at its default, if it says so; else it would, hence frozen ids."""
+    later = json.loads(schema.SCHEMA_PATH.read_text())
+    later["$defs"]["train"]["properties"]["nesterov"] = {"type": "boolean", "default": False, **added}
+    path = tmp_path / "schema.json"
+    path.write_text(json.dumps(later))
+    caches = (schema.spec_schema, schema.branch_of, validate.validator)
+    monkeypatch.setattr(schema, "SCHEMA_PATH", path)
+    try:
+        for cache in caches:
+            cache.cache_clear()
+        assert planned_jobs(folder, spec).get("student", 0) == students
+        if added:
+            assert planned_jobs(folder, spec) == {}
+            # another value of it is another student
+            edited(folder, "{steps: 3, batch: 8}", "{steps: 3, batch: 8, nesterov: true}")
+            assert planned_jobs(folder, spec) == {"student": 1, "samples": 1, "scores": 1, "table": 1, "report": 1}
+    finally:
+        monkeypatch.undo()
+        for cache in caches:
+            cache.cache_clear()
+
+
 def test_new_seed(folder: Path, spec: Path) -> None:
     edited(folder, "name: tiny\n", "name: tiny\nseeds: [0, 1]\n")
     assert planned_jobs(folder, spec) == {"student": 3, "samples": 5, "scores": 5, "table": 1, "report": 1}
@@ -184,6 +304,42 @@ def test_without_snakemakes_memory(folder: Path, tmp_path: Path) -> None:
         shutil.move(tmp_path / "kept", folder / ".snakemake")
 
 
+def test_an_edit_without_snakemakes_memory(folder: Path, spec: Path, tmp_path: Path) -> None:
+    """What tables show is on record beside them: edits are noticed, and reverts, where Snakemake remembers nothing."""
+    everything = {"student": 1, "samples": 1, "scores": 1, "table": 1, "report": 1}
+    shutil.move(folder / ".snakemake", tmp_path / "kept")
+    try:
+        edited(folder, "{steps: 3, batch: 8}", "{steps: 4, batch: 8}")
+        assert planned_jobs(folder, spec) == everything
+        edited(folder, "name: tiny\n", "name: tiny\ntitle: A small one\n")
+        assert planned_jobs(folder, spec) == {"table": 1, "report": 1}
+        edited(folder, "name: tiny\n", "name: tiny\n")
+        assert planned_jobs(folder, spec) == {}
+        # one experiment fewer, or more: the report says so
+        both = folder / "both.yaml"
+        both.write_text(TINY.replace("name: tiny", "name: both"))
+        assert planned_jobs(folder, spec, both) == {"table": 1, "report": 1}
+    finally:
+        shutil.rmtree(folder / ".snakemake", ignore_errors=True)
+        shutil.move(tmp_path / "kept", folder / ".snakemake")
+
+
+def test_partial_tables_are_completed(folder: Path, tmp_path: Path) -> None:
+    """Tables and report of what there is, written by hand, never pass for complete ones."""
+    shutil.copytree(folder / "results", tmp_path / "results")
+    shutil.copytree(folder / ".snakemake", tmp_path / ".snakemake")
+    spec = tmp_path / "tiny.yaml"
+    spec.write_text(TINY)
+    (gone,) = (tmp_path / "results").glob("scores/cdm-joint-*")
+    shutil.rmtree(gone)
+    for command in ("table", "report"):
+        made = run_command("cdmrun", command, spec, "--partial", "--out", tmp_path / "results")
+        assert made.returncode == 0, made.stderr
+    assert planned_jobs(tmp_path, spec) == {"scores": 1, "table": 1, "report": 1}
+    shutil.rmtree(tmp_path / ".snakemake")
+    assert planned_jobs(tmp_path, spec) == {"scores": 1, "table": 1, "report": 1}
+
+
 def test_wrong_spec_ends_snakemake_with_its_place(folder: Path, tmp_path: Path) -> None:
     wrong = tmp_path / "wrong.yaml"
     wrong.write_text(TINY.replace("nfe: [2, 1]", "nfe: [2, 0]").replace("kind: factorized", "kind: factorised"))
@@ -195,6 +351,39 @@ def test_wrong_spec_ends_snakemake_with_its_place(folder: Path, tmp_path: Path) 
     assert f"{wrong}:20:14: students.halved.nfe[1]: must be at least 1, got 0" in shown
     assert "Traceback" not in shown
     assert not (tmp_path / "results").exists()
+
+
+def test_failing_experiment_stops_no_other(tmp_path: Path) -> None:
+    """A text that only its stage finds too short: the other experiment gets its tables, the report says what failed."""
+    (tmp_path / "words.txt").write_text("Too short to be cut into sequences.\n")
+    bad, good = tmp_path / "bad.yaml", tmp_path / "good.yaml"
+    bad.write_text(TEXT)
+    good.write_text(TINY.split("students:")[0] + "baselines:\n  analytic: {nfe: [1]}\nevaluation: {samples: 16}\n")
+    done = run_workflow(tmp_path, bad, good)
+    shown = done.stdout + done.stderr
+    results = tmp_path / "results"
+    assert done.returncode != 0
+    assert "Traceback" not in shown
+    assert len(pd.read_csv(results / "tables/tiny.scores.csv")) == 5
+    assert not (results / "report.html").exists()
+    (hint,) = (line for line in done.stderr.splitlines() if "cdmrun report --partial" in line)
+    # the report as the last message says, and why there is none without the option
+    command = shlex.split(hint.split(":", 1)[1])
+    refused = run_command(*[word for word in command if word != "--partial"], cwd=tmp_path)
+    assert (refused.returncode, "2 score products are missing" in refused.stderr) == (1, True)
+    made = run_command(*command, cwd=tmp_path)
+    assert made.returncode == 0, made.stderr
+    page = (results / "report.html").read_text()
+    failures = page.split('<section id="absent">')[1].split("</section>")[0]
+    assert "words.txt: 28 characters after cleaning" in failures
+    assert "remedy: give a longer text" in failures
+    assert failures.count('class="state failed"') == 1
+    assert failures.count("waits for data/text-") == 8
+    assert 'id="tiny-tables"' in page
+    # the cause removed, the same command goes on: nothing of the other experiment is made again
+    write_words(tmp_path / "words.txt")
+    jobs = planned_jobs(tmp_path, bad, good)
+    assert (jobs["fetch"], jobs["teacher"], jobs["scores"], jobs["table"], jobs["report"]) == (1, 1, 2, 1, 1)
 
 
 def test_failing_job_keeps_the_rest(folder: Path, tmp_path: Path) -> None:

@@ -195,17 +195,17 @@ def run_workflow(folder: Path, *specs: Path) -> subprocess.CompletedProcess[str]
     return run_command("snakemake", *snakemake_arguments(folder, specs))
 
 
-def planned_jobs(folder: Path, *specs: Path) -> dict[str, int]:
+def planned_jobs(folder: Path, *specs: Path, options: Sequence[str] = ()) -> dict[str, int]:
     """How many jobs of each rule the real Snakefile would run now, `all` left out; empty if there is nothing to do.
 
-    A dry run inside this process: 0.05 s against 2 s for a new one.
+    A dry run inside this process: 0.05 s against 2 s for a new one. ``options`` are more of Snakemake's.
     """
     out, code = io.StringIO(), 0
     kept = dict(vars(snakemake_workflow))  # a Snakefile is executed among the globals of this module
     path = os.getcwd()
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
-            snakemake_cli.main(["--dry-run", *snakemake_arguments(folder, specs)])
+            snakemake_cli.main(["--dry-run", *snakemake_arguments(folder, specs), *options])
     except SystemExit as stop:
         code = int(stop.code or 0)
     finally:

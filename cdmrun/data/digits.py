@@ -5,7 +5,6 @@ from __future__ import annotations
 import numpy as np
 
 from cdmrun.data.dataset import Dataset
-from cdmrun.data.registry import register
 
 LEVELS = 17
 SIDE = 8
@@ -13,7 +12,6 @@ TEST_IMAGES = 300
 _PERMUTATION_SEED = 1797
 
 
-@register("digits")
 def load_digits() -> Dataset:
     """The 1,797 images as 64 ordinal tokens, row by row: 300 test, the rest train, none for a judge.
 

@@ -8,7 +8,6 @@ from scipy.special import ndtr
 
 from cdmrun.data.dataset import Dataset
 from cdmrun.data.options import real, share, whole
-from cdmrun.data.registry import register
 from cdmrun.errors import UserError
 
 Array = npt.NDArray[np.float64]
@@ -21,7 +20,6 @@ MIN_NOISE = 0.01
 _PANELS, _NODES = 64, 16
 
 
-@register("checkerboard")
 def load_checkerboard(size: int = 32, squares: int = 4, floor: float = 0.0) -> Dataset:
     """Uniform on the dark squares of a checkerboard, (column of squares + row of squares) even.
 
@@ -49,7 +47,6 @@ def load_checkerboard(size: int = 32, squares: int = 4, floor: float = 0.0) -> D
     return _points("checkerboard", table, f"{squares} × {squares} squares on {size} × {size} cells, floor {floor:g}")
 
 
-@register("two_moons")
 def load_two_moons(size: int = 32, noise: float = 0.1) -> Dataset:
     """Two interleaved half circles of radius one, blurred by a Gaussian, as masses of the cells of a grid.
 

@@ -6,14 +6,12 @@ import numpy as np
 
 from cdmrun.data.dataset import Dataset
 from cdmrun.data.options import real, whole
-from cdmrun.data.registry import register
 from cdmrun.data.table import check_states
 
 #: 2^14 is the last power of two below the limit on states.
 MAX_SIDE = 14
 
 
-@register("ising_grid")
 def load_ising_grid(rows: int = 3, columns: int = 3, coupling: float = 0.5, field: float = 0.3) -> Dataset:
     """p_0(x) ∝ exp(coupling · Σ_{i~j} s_i s_j + field · Σ_i cos(1 + √2 i) s_i), s = 2x − 1, open boundaries.
 

@@ -8,7 +8,6 @@ from itertools import pairwise
 from cdmrun.data.cleaning import TEXT8_ALPHABET, check_length, split_windows, text8_clean
 from cdmrun.data.dataset import Dataset
 from cdmrun.data.fetch import Asset, fetch
-from cdmrun.data.registry import register
 from cdmrun.errors import UserError
 
 ASSET = Asset(
@@ -35,7 +34,6 @@ JUDGE_BOOKS = {
 }
 
 
-@register("kjv")
 def load_kjv(length: int = 64) -> Dataset:
     """English characters of 1611: 4.0 M of them, V = 27; about 75 % train, 15 % judge, 10 % test.
 

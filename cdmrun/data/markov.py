@@ -13,7 +13,6 @@ from cdmrun.data.cleaning import TEXT8_ALPHABET, check_length
 from cdmrun.data.dataset import Dataset, Tokens, token_dtype
 from cdmrun.data.kjv import load_kjv
 from cdmrun.data.options import real, whole
-from cdmrun.data.registry import register
 from cdmrun.data.table import read_array
 from cdmrun.data.text import load_text
 from cdmrun.errors import UserError
@@ -39,7 +38,6 @@ class _Origin(NamedTuple):
     licence: str
 
 
-@register("markov")
 def load_markov(
     source: str = "kjv",
     order: int = 2,

@@ -7,11 +7,9 @@ import numpy as np
 from cdmrun.data.cleaning import check_length
 from cdmrun.data.dataset import Dataset
 from cdmrun.data.options import real, whole
-from cdmrun.data.registry import register
 from cdmrun.data.table import check_states
 
 
-@register("potts_ring")
 def load_potts_ring(states: int = 4, length: int = 4, coupling: float = 1.5, field: float = 0.5) -> Dataset:
     """p_0(x) ∝ exp(coupling · Σ_i 1[x_i = x_{i+1 mod L}] + field · Σ_i cos(1 + x_i + √2 · i)).
 

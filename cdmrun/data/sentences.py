@@ -7,12 +7,10 @@ import numpy as np
 from cdmrun.data.cleaning import check_length
 from cdmrun.data.dataset import Dataset
 from cdmrun.data.options import share, whole
-from cdmrun.data.registry import register
 from cdmrun.data.table import check_states
 from cdmrun.errors import UserError
 
 
-@register("sentences")
 def load_sentences(states: int = 6, length: int = 4, sentences: int = 12, seed: int = 0, noise: float = 0.0) -> Dataset:
     """A law on ``sentences`` distinct sequences, picked at random, with unequal shares.
 

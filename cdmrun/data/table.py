@@ -10,14 +10,12 @@ import numpy as np
 import numpy.typing as npt
 
 from cdmrun.data.dataset import Dataset
-from cdmrun.data.registry import register
 from cdmrun.errors import UserError
 from cdmrun.limits import MAX_STATES
 
 SUM_TOLERANCE = 1e-6
 
 
-@register("table")
 def load_table(file: str) -> Dataset:
     """p_0 from a ``.npy`` file of shape (V, …, V), one axis a position.
 

@@ -9,7 +9,6 @@ from pathlib import Path
 
 from cdmrun.data.cleaning import TEXT8_ALPHABET, check_alphabet, check_length, clean, split_windows
 from cdmrun.data.dataset import Dataset
-from cdmrun.data.registry import register
 from cdmrun.errors import UserError
 
 BLOCKS = 50
@@ -20,7 +19,6 @@ _JUDGE = frozenset({1, 8, 17})
 _SEPARATORS = (("\n\n", r"\n\s*\n"), ("\n", r"\n"), (" ", r"\s+"))
 
 
-@register("text")
 def load_text(file: str, length: int = 64, alphabet: str = TEXT8_ALPHABET) -> Dataset:
     """Windows of a text file: about 75 % of its blocks train, 15 % judge, 10 % test.
 

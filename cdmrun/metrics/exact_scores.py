@@ -1,29 +1,58 @@
-"""The exact metrics by name: from a sampler to numbers, on a target that can be written out."""
+"""The exact metrics: from the whole laws of a target and of what a sampler makes of it to numbers."""
 
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
 
 import numpy as np
 import numpy.typing as npt
 import torch
 from torch import Tensor
 
-from cdmrun.metrics.divergences import (
-    cross_entropy,
-    jensen_shannon,
-    kl_divergence,
-    marginal_variation,
-    total_variation,
-)
+from cdmrun.metrics import divergences
 from cdmrun.metrics.exact import analyse, data_law
 from cdmrun.models import EnumeratedTeacher
 from cdmrun.processes import ForwardProcess
 from cdmrun.samplers import Sampler
 
 
+@dataclass(frozen=True)
+class ExactLaws:
+    """What a metric that reads laws is called with.
+
+    Attributes
+    ----------
+    p, q
+        The laws of the data and of the samples over data sequences, float64 [V^L]; masks left over are missing in q.
+    shape
+        (V, …, V), one axis a position.
+    kl_bound, total_correlation
+        The certificate of the sampler's kernels, and what a factorised kernel must lose on its grid; nats a sequence.
+    entropy
+        Of p, nats a sequence.
+    """
+
+    p: Tensor
+    q: Tensor
+    shape: torch.Size
+    kl_bound: float
+    total_correlation: float
+    entropy: float
+
+    @property
+    def bits_per_token(self) -> float:
+        """What nats a sequence are multiplied with."""
+        return 1.0 / (len(self.shape) * math.log(2.0))
+
+    @property
+    def law(self) -> npt.NDArray[np.float64]:
+        """q as an array."""
+        return torch.as_tensor(self.q).numpy()
+
+
 class ExactScores:
-    """Every exact metric of samplers that aim at one table.
+    """The laws of samplers that aim at one table.
 
     Parameters
     ----------
@@ -37,23 +66,54 @@ class ExactScores:
         self.truth = EnumeratedTeacher(process, table)
         self.shape = table.shape
 
-    def of(self, sampler: Sampler) -> tuple[dict[str, float], npt.NDArray[np.float64]]:
-        """Metrics by name, and the law of the samples over data sequences [V^L] (masks left over are missing)."""
-        analysis = analyse(sampler, self.truth)
-        process = self.truth.process
-        q, _ = data_law(analysis.law, process.states, process.vocabulary, self.truth.length)
-        p = self.truth.table
-        bits = 1.0 / (self.truth.length * math.log(2.0))
-        values = {
-            "tv": total_variation(p, q),
-            "kl": kl_divergence(p, q),
-            "kl_reverse": kl_divergence(q, p),
-            "js": jensen_shannon(p, q),
-            "tv_marginal": marginal_variation(p.view(self.shape), q.view(self.shape), 1),
-            "tv_pairs": marginal_variation(p.view(self.shape), q.view(self.shape), 2),
-            "nll": cross_entropy(p, q) * bits,
-            "kl_bound": analysis.kl_bound,
-            "total_correlation": sum(analysis.total_correlation),
-            "nll_bound": (analysis.kl_bound + self.truth.entropy()) * bits,
-        }
-        return values, torch.as_tensor(q).numpy()
+    def of(self, sampler: Sampler) -> ExactLaws:
+        """The laws of one sampler's output and of the target."""
+        analysis, process, truth = analyse(sampler, self.truth), self.truth.process, self.truth
+        q, _ = data_law(analysis.law, process.states, process.vocabulary, truth.length)
+        lost = sum(analysis.total_correlation)
+        return ExactLaws(truth.table, q, self.shape, analysis.kl_bound, lost, truth.entropy())
+
+
+def tv(laws: ExactLaws) -> float:
+    """Total variation."""
+    return divergences.total_variation(laws.p, laws.q)
+
+
+def kl(laws: ExactLaws) -> float:
+    """KL(data ‖ sampler), nats."""
+    return divergences.kl_divergence(laws.p, laws.q)
+
+
+def kl_reverse(laws: ExactLaws) -> float:
+    """KL(sampler ‖ data), nats."""
+    return divergences.kl_divergence(laws.q, laws.p)
+
+
+def js(laws: ExactLaws) -> float:
+    """Jensen–Shannon divergence, nats."""
+    return divergences.jensen_shannon(laws.p, laws.q)
+
+
+def tv_marginal(laws: ExactLaws) -> float:
+    """Total variation of single positions, mean."""
+    return divergences.marginal_variation(laws.p.view(laws.shape), laws.q.view(laws.shape), 1)
+
+
+def tv_pairs(laws: ExactLaws) -> float:
+    """Total variation of pairs of positions, mean."""
+    return divergences.marginal_variation(laws.p.view(laws.shape), laws.q.view(laws.shape), 2)
+
+
+def nll(laws: ExactLaws) -> float:
+    """Expected −log of the data under the sampler's law, bits a token."""
+    return divergences.cross_entropy(laws.p, laws.q) * laws.bits_per_token
+
+
+def kl_bound(laws: ExactLaws) -> float:
+    """The certificate, nats."""
+    return laws.kl_bound
+
+
+def total_correlation(laws: ExactLaws) -> float:
+    """What the best factorised kernel loses on the grid, nats."""
+    return laws.total_correlation

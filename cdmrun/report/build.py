@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import pandas as pd
@@ -11,8 +11,9 @@ import pandas as pd
 from cdmrun.files import write_atomic
 from cdmrun.report.canvas import FigureFiles
 from cdmrun.report.checks import Finding, check
-from cdmrun.report.collect import SCORE_COLUMNS, Fingerprint, collect, collect_references
+from cdmrun.report.collect import SCORE_COLUMNS, Fingerprint, collect, collect_references, missing_scores
 from cdmrun.report.enough import enough
+from cdmrun.report.failures import absent_runs
 from cdmrun.report.figures import draw_figures
 from cdmrun.report.gains import gains, gains_table
 from cdmrun.report.html import Section, render
@@ -22,10 +23,11 @@ from cdmrun.report.markdown import escape, table_markdown
 from cdmrun.report.metrics_info import metric_info
 from cdmrun.report.oracles import oracles_table
 from cdmrun.report.orders import ORDER_COLUMNS, fitted_orders, order_metrics, orders_table
-from cdmrun.report.provenance import absent_runs, origins
+from cdmrun.report.provenance import origins
 from cdmrun.report.samples import sample_grid
 from cdmrun.report.summary import SUMMARY_COLUMNS, summarise
 from cdmrun.report.tables import Table, build_tables
+from cdmrun.spec import shown
 from cdmrun.spec.plan_types import Experiment, Plan
 
 
@@ -55,9 +57,12 @@ def write_tables(plan: Plan, out: Path, partial: bool = False, fingerprint: Fing
     out = Path(out)
     written: list[Path] = []
     for made in _make(plan, out, partial, fingerprint):
+        shown.forget(out, made.experiment.name)
         for path, content in _files(made).items():
             write_atomic(out / path, content)
             written.append(out / path)
+        if not missing_scores(replace(plan, experiments=(made.experiment,)), out):
+            shown.record(out, made.experiment.name, [made.experiment])
     return written
 
 
@@ -79,7 +84,10 @@ def write_report(plan: Plan, out: Path, partial: bool = True, fingerprint: Finge
     ]
     asked = dict.fromkeys(metric for experiment in plan.experiments for metric in experiment.metrics)
     path = out / "report.html"
+    shown.forget(out, shown.REPORT)
     write_atomic(path, render(sections, absent_runs(plan, out), [metric_info(name) for name in asked]))
+    if not missing_scores(plan, out):
+        shown.record(out, shown.REPORT, plan.experiments)
     return path
 
 
@@ -124,7 +132,6 @@ def _files(made: _Made) -> dict[str, str | bytes]:
     """Paths below the results folder, and what stands in them."""
     name = made.experiment.name
     files: dict[str, str | bytes] = {
-        f"tables/{name}.scores.csv": _csv(made.scores[made.scores["status"] != "missing"], SCORE_COLUMNS),
         f"tables/{name}.summary.csv": _csv(made.summary, SUMMARY_COLUMNS),
         f"tables/{name}.gains.csv": _csv(made.gains, list(made.gains.columns)),
         f"tables/{name}.md": _markdown(made),
@@ -137,6 +144,8 @@ def _files(made: _Made) -> dict[str, str | bytes]:
         files |= {f"{stem}.png": figure.png, f"{stem}.svg": figure.svg}
         if figure.csv:
             files[f"{stem}.csv"] = figure.csv
+    # last, because it is what the workflow looks for: once it is there, so is the rest
+    files[f"tables/{name}.scores.csv"] = _csv(made.scores[made.scores["status"] != "missing"], SCORE_COLUMNS)
     return files
 
 

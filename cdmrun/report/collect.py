@@ -9,8 +9,9 @@ from typing import Any
 import pandas as pd
 
 from cdmrun.errors import UserError
-from cdmrun.files import read_json
-from cdmrun.spec.plan_types import Entry, Experiment, Plan
+from cdmrun.files import read_map
+from cdmrun.spec.accepted import is_stale
+from cdmrun.spec.plan_types import Entry, Experiment, Plan, Run
 
 SCORE_COLUMNS = [
     *("experiment", "process", "method", "family", "name", "nfe", "nfe_counted", "metric", "seed", "value"),
@@ -21,7 +22,7 @@ MEMORY_COLUMNS = ["status", "role", "model"]
 REFERENCE_COLUMNS = ["experiment", "metric", "what", "value", "unit"]
 
 #: Fingerprint of a stage's source as it is now, given the stage's name; None where unknown.
-Fingerprint = Callable[[str], str | None]
+Fingerprint = Callable[..., str | None]
 
 
 def collect(plan: Plan, out: Path, partial: bool, fingerprint: Fingerprint | None = None) -> pd.DataFrame:
@@ -34,8 +35,8 @@ def collect(plan: Plan, out: Path, partial: bool, fingerprint: Fingerprint | Non
     partial
         With True, an entry without a finished scores product gives rows with ``status`` "missing" and no value.
     fingerprint
-        Current fingerprint of a stage's code. Where given, rows whose scores, samples or model were made by
-        other code have ``status`` "stale-code".
+        Current fingerprint of a stage's code. Where given, rows whose scores, or anything that these were made from,
+        were made by other code have ``status`` "stale-code", unless somebody vouches for it (`cdmrun accept`).
 
     Returns
     -------
@@ -52,15 +53,16 @@ def collect(plan: Plan, out: Path, partial: bool, fingerprint: Fingerprint | Non
         more = f"\n    … and {len(missing) - 12} more" if len(missing) > 12 else ""
         raise UserError(
             f"{len(missing)} score products are missing in {out}:{shown}{more}",
-            "run `snakemake --cores all`, or ask for what there is with `cdmrun table --partial`",
+            "run `snakemake --cores all`, or ask for what there is with --partial",
         )
+    stale = _Stale(plan, out, fingerprint or (lambda stage, *sources: None))
     rows: list[dict[str, Any]] = []
     for experiment in plan.experiments:
         for entry in experiment.entries:
             if entry.scores in missing:
                 rows.extend(_missing_rows(experiment, entry))
             else:
-                rows.extend(_score_rows(plan, entry, out, fingerprint))
+                rows.extend(_score_rows(entry, out, stale))
     frame = pd.DataFrame(rows, columns=SCORE_COLUMNS + MEMORY_COLUMNS)
     numbers = ["value", "stderr", "seconds_per_sample", "nfe_counted"]
     return frame.astype(dict.fromkeys(numbers, float))
@@ -89,7 +91,7 @@ def collect_references(plan: Plan, out: Path) -> pd.DataFrame:
         for experiment in plan.experiments
         for entry in experiment.entries
         if is_complete(out, entry.scores)
-        for item in read_json(out / entry.scores / "scores.json").get("reference", [])
+        for item in read_map(out / entry.scores / "scores.json").get("reference", [])
     ]
     frame = pd.DataFrame(rows, columns=REFERENCE_COLUMNS).dropna(subset=["value"])
     keys = ["experiment", "metric", "what", "unit"]
@@ -105,9 +107,9 @@ def reference_value(references: pd.DataFrame, experiment: str, metric: str, what
     return float(found["value"].iloc[0]) if len(found) else None
 
 
-def _score_rows(plan: Plan, entry: Entry, out: Path, fingerprint: Fingerprint | None) -> Iterator[dict[str, Any]]:
-    status = "stale-code" if _is_stale(plan, entry, out, fingerprint) else "fresh"
-    for score in read_json(out / entry.scores / "scores.json")["scores"]:
+def _score_rows(entry: Entry, out: Path, stale: Callable[[str], bool]) -> Iterator[dict[str, Any]]:
+    status = "stale-code" if any(map(stale, (entry.scores, entry.samples, entry.model))) else "fresh"
+    for score in read_map(out / entry.scores / "scores.json", "scores")["scores"]:
         yield {**_labels(entry), **score, "status": status}
 
 
@@ -122,14 +124,22 @@ def _labels(entry: Entry) -> dict[str, Any]:
     return {name: getattr(entry, name) for name in names} | {"run_id": entry.scores}
 
 
-def _is_stale(plan: Plan, entry: Entry, out: Path, fingerprint: Fingerprint | None) -> bool:
-    if fingerprint is None:
-        return False
-    for key in (entry.scores, entry.samples, entry.model):
-        now = fingerprint(plan.runs[key].stage) if key in plan.runs else None
-        manifest = out / key / "manifest.json"
-        if now and manifest.is_file():
-            then = read_json(manifest).get("code", {}).get("fingerprint")
-            if then and then != now:
-                return True
-    return False
+class _Stale:
+    """Tells which products were made by other code than the present, or from such; reads each manifest once."""
+
+    def __init__(self, plan: Plan, out: Path, fingerprint: Fingerprint) -> None:
+        self.plan, self.out, self.fingerprint = plan, out, fingerprint
+        self.known: dict[str, bool] = {}
+
+    def __call__(self, key: str) -> bool:
+        if key not in self.known:
+            run = self.plan.runs.get(key)
+            self.known[key] = run is not None and (self._itself(run) or any(map(self, run.inputs.values())))
+        return self.known[key]
+
+    def _itself(self, run: Run) -> bool:
+        manifest = self.out / run.key / "manifest.json"
+        if not manifest.is_file():
+            return False
+        made_by = read_map(manifest).get("code", {}).get("fingerprint")
+        return is_stale(self.out / run.key, made_by, self.fingerprint(run.stage, *run.sources))

@@ -14,7 +14,7 @@ from cdmrun.report.lines import Line, lines_of, of_line
 from cdmrun.report.metrics_info import metric_info
 from cdmrun.report.numbers import number
 from cdmrun.report.summary import interval
-from cdmrun.report.tables import HELD_OUT, Cell, Panel, Row, Table, seconds_panel
+from cdmrun.report.tables import HELD_OUT, Cell, Panel, Row, Table, is_timed, seconds_panel
 from cdmrun.spec.plan_types import Experiment
 
 GAIN_COLUMNS = [
@@ -75,8 +75,10 @@ def gains_table(experiment: Experiment, gain: pd.DataFrame, summary: pd.DataFram
     info = metric_info(str(gain["metric"].iloc[0]), str(gain["unit"].iloc[0]))
     heading = f"gain in {info.name}" + (f" ({info.unit})" if info.unit else "")
     own = summary[(summary["experiment"] == experiment.name) & (summary["metric"] == info.name)]
-    timed = seconds_panel(lines_of(experiment), ["name"], columns, own)
-    padded = Panel(timed.heading, tuple(Row((*r.labels, ""), r.seeds, r.cells) for r in timed.rows))
+    panels = [Panel(heading, tuple(rows))]
+    if is_timed(experiment):
+        timed = seconds_panel(lines_of(experiment), ["name"], columns, own)
+        panels.append(Panel(timed.heading, tuple(Row((*r.labels, ""), r.seeds, r.cells) for r in timed.rows)))
     return Table(
         f"Gain over the baselines at equal NFE, {info.name}",
         "Difference to each opponent at the same NFE, paired by seed: positive means that the student is better, "
@@ -84,7 +86,7 @@ def gains_table(experiment: Experiment, gain: pd.DataFrame, summary: pd.DataFram
         "mean at that NFE.",
         ("student", "versus"),
         columns,
-        (Panel(heading, tuple(rows)), padded),
+        tuple(panels),
     )
 
 

@@ -15,8 +15,9 @@ from markupsafe import Markup
 from cdmrun.report.canvas import FigureFiles
 from cdmrun.report.checks import Finding
 from cdmrun.report.enough import Enough
+from cdmrun.report.failures import Absent, failed
 from cdmrun.report.metrics_info import MetricInfo
-from cdmrun.report.provenance import Absent, Origin
+from cdmrun.report.provenance import Origin
 from cdmrun.report.samples import SampleGrid, data_uri
 from cdmrun.report.tables import Table
 from cdmrun.spec.plan_types import Experiment
@@ -50,6 +51,7 @@ def render(sections: Sequence[Section], absent: Sequence[Absent], metrics: Seque
     return environment.get_template("report.html.j2").render(
         sections=sections,
         absent=absent,
+        failures=failed(absent),
         metrics=metrics,
         style=Markup(style),
     )

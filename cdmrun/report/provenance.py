@@ -1,8 +1,7 @@
-"""Where every number comes from: the runs behind an experiment, and what became of those that are not there."""
+"""Where every number comes from: the runs behind an experiment."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,9 +11,6 @@ from cdmrun.errors import UserError
 from cdmrun.files import read_json
 from cdmrun.report.collect import is_complete
 from cdmrun.spec.plan_types import STAGE_OF_KIND, Experiment, Plan
-
-LOG_LINES = 20
-_FAILURE = re.compile(r"^\W*(error|remedy|killed|terminated)\b|error:|traceback", re.IGNORECASE)
 
 
 @dataclass(frozen=True)
@@ -33,16 +29,6 @@ class Origin:
     complete: bool
 
 
-@dataclass(frozen=True)
-class Absent:
-    """A run without a product: "failed" (its log says so), "unfinished" (at work, or interrupted) or "not started"."""
-
-    key: str
-    state: str
-    progress: str
-    log: str
-
-
 def origins(plan: Plan, experiment: Experiment, out: Path) -> list[Origin]:
     """Every run that the experiment's numbers depend on, in the order in which data flow."""
     feeds: dict[str, dict[str, None]] = {}
@@ -53,12 +39,6 @@ def origins(plan: Plan, experiment: Experiment, out: Path) -> list[Origin]:
     kinds = list(STAGE_OF_KIND)
     keys = sorted(feeds, key=lambda key: (kinds.index(key.split("/")[0]), order.get(key, 0)))
     return [_origin(key, tuple(feeds[key]), len(experiment.entries), out) for key in keys]
-
-
-def absent_runs(plan: Plan, out: Path) -> list[Absent]:
-    """Runs of the plan that have no product, failed ones first."""
-    found = [_absent(key, out) for key in plan.runs if not is_complete(out, key)]
-    return sorted(found, key=lambda one: ("failed", "unfinished", "not started").index(one.state))
 
 
 def _closure(plan: Plan, keys: list[str]) -> list[str]:
@@ -92,16 +72,6 @@ def _origin(key: str, feeds: tuple[str, ...], entries: int, out: Path) -> Origin
         f"cdmrun explain {key}",
         complete,
     )
-
-
-def _absent(key: str, out: Path) -> Absent:
-    log = out / "logs" / f"{key}.log"
-    lines = log.read_text(errors="replace").splitlines()[-LOG_LINES:] if log.is_file() else []
-    progress = _read(out / key / "work" / "progress.json")
-    done = f"{progress.get('step')} of {progress.get('steps')} steps" if progress else ""
-    failed = any(_FAILURE.search(line) for line in lines)
-    state = "failed" if failed else "unfinished" if lines or progress else "not started"
-    return Absent(key, state, done, "\n".join(lines))
 
 
 def _read(path: Path) -> Mapping[str, Any]:

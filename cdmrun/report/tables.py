@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import pandas as pd
@@ -23,11 +23,15 @@ SECONDS_HEADING = "seconds per sample"
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: a number, whether it is clearly the best of its column, whether older code made it."""
+    """One cell: a number, whether it is clearly the best of its column, whether older code made it.
+
+    ``runs`` are the keys of the scores behind the number, one a seed: `cdmrun explain` takes them.
+    """
 
     number: Number = field(default_factory=lambda: Number(DASH))
     best: bool = False
     stale: bool = False
+    runs: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -93,7 +97,8 @@ def _table(experiment: Experiment, summary: pd.DataFrame, references: pd.DataFra
         rows += _reference_rows(experiment, row_names, columns, summary, references, metric)
         unit = summary.loc[summary["metric"] == metric, "unit"]
         panels.append(Panel(metric_info(metric, unit.iloc[0] if len(unit) else "").heading, tuple(rows)))
-    panels.append(seconds_panel(lines, row_names, columns, summary))
+    if is_timed(experiment):
+        panels.append(seconds_panel(lines, row_names, columns, summary))
     return Table(
         str(spec.get("title") or experiment.title or experiment.name),
         caption(experiment, summary, metrics),
@@ -103,6 +108,11 @@ def _table(experiment: Experiment, summary: pd.DataFrame, references: pd.DataFra
     )
 
 
+def is_timed(experiment: Experiment) -> bool:
+    """Whether the spec wants seconds a sample shown (``evaluation.timing``)."""
+    return bool(experiment.spec.get("evaluation", {}).get("timing", True))
+
+
 def seconds_panel(
     lines: Sequence[Line], row_names: Sequence[str], columns: Sequence[int], summary: pd.DataFrame
 ) -> Panel:
@@ -110,8 +120,10 @@ def seconds_panel(
     rows = []
     for line in lines:
         own = of_line(summary, line)
-        medians = own.groupby("nfe")["seconds_per_sample"].median()
-        cells = tuple(Cell(Number(seconds(float(medians.get(nfe, math.nan))))) for nfe in columns)
+        medians, runs = own.groupby("nfe")["seconds_per_sample"].median(), own.groupby("nfe")["run_id"].first()
+        cells = tuple(
+            Cell(Number(seconds(float(medians.get(nfe, math.nan)))), runs=runs_of(runs.get(nfe))) for nfe in columns
+        )
         rows.append(Row(labels_of(line, row_names), seeds_behind(own["n"]), cells))
     return Panel(SECONDS_HEADING, tuple(rows))
 
@@ -145,7 +157,12 @@ def cell_of(row: Mapping[Any, Any] | None) -> Cell:
     if row is None:
         return Cell()
     half = (row["ci_high"] - row["ci_low"]) / 2
-    return Cell(number(row["mean"], half), stale=row.get("status") == "stale-code")
+    return Cell(number(row["mean"], half), stale=row.get("status") == "stale-code", runs=runs_of(row.get("run_id")))
+
+
+def runs_of(run_id: str | None) -> tuple[str, ...]:
+    """The keys in a ``run_id`` of the summary."""
+    return tuple(run_id.split(";")) if run_id else ()
 
 
 def seeds_behind(n: pd.Series) -> str:
@@ -179,7 +196,7 @@ def _mark_best(
         if len(ranges) > 1 and ranges[0][2] < ranges[1][1]:
             index = ranges[0][3]
             cell = marked[index][column]
-            marked[index][column] = Cell(cell.number, True, cell.stale)
+            marked[index][column] = replace(cell, best=True)
     return [Row(row.labels, row.seeds, tuple(cells), row.reference) for row, cells in zip(rows, marked, strict=True)]
 
 

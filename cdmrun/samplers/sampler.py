@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import torch
 from torch import Tensor
@@ -117,6 +118,16 @@ def theta_sampler(
     kernel = kind(model, theta, hold)
     last = kind(model, theta, hold, denoise=True) if _denoises(model, final) else kernel
     return _walk(model, kernel, nfe // 2, grid, last)
+
+
+def theta_trapezoidal_sampler(model: ConditionalModel, nfe: int, **options: Any) -> Sampler:
+    """`theta_sampler` with the trapezoidal rule."""
+    return theta_sampler(model, nfe, "trapezoidal", **options)
+
+
+def theta_rk2_sampler(model: ConditionalModel, nfe: int, **options: Any) -> Sampler:
+    """`theta_sampler` with the two-stage Runge–Kutta rule."""
+    return theta_sampler(model, nfe, "rk2", **options)
 
 
 def student_sampler(

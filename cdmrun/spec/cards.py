@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +12,12 @@ from cdmrun.files import read_json, write_atomic
 from cdmrun.spec.plan_types import STAGE_OF_KIND, Plan, Run
 
 CARDS = ".plan"
+_KEY = re.compile(rf"(?:{'|'.join(STAGE_OF_KIND)})/[A-Za-z0-9_][A-Za-z0-9_.-]*-[0-9a-f]{{8}}")
+
+
+def is_key(text: str) -> bool:
+    """Whether a text has the form of a run's key, ``kind/slug-id``; no such text leads out of the results folder."""
+    return _KEY.fullmatch(text) is not None
 
 
 def card_path(out: Path, key: str) -> Path:
@@ -58,6 +65,8 @@ def read_card(path: Path) -> Run:
     try:
         run = Run(card["kind"], card["slug"], card["id"], card["config"], card["inputs"])
         if run.kind not in STAGE_OF_KIND or not isinstance(run.config, dict) or not isinstance(run.inputs, dict):
+            raise TypeError
+        if not all(is_key(str(key)) for key in run.inputs.values()):
             raise TypeError
     except (KeyError, TypeError) as error:
         message = f"{path}: not a run card"

@@ -46,6 +46,8 @@ def check_data(e: Resolved, files: Files) -> Iterator[SpecError]:
         yield e.error(
             ("data", "sentences"), f"{data['sentences']} sequences of the {there_are} there are: ask for fewer"
         )
+    elif data["kind"] != "markov" and isinstance(data.get("file"), str) and files.problem(data["file"]):
+        yield e.error(("data", "file"), files.problem(data["file"]))  # of a plugin's
     yield from _states(e, facts_of(e, files))
 
 

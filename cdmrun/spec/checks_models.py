@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import pairwise
-from typing import Any
+from typing import Any, cast
 
+from cdmrun.registry import FamilyMember, find
 from cdmrun.spec.defaults import EXACT_TEACHERS
 from cdmrun.spec.errors import SpecError
-from cdmrun.spec.facts import NEEDS_A_LAW, Facts, facts_of
+from cdmrun.spec.facts import Facts, facts_of, needs_a_law
 from cdmrun.spec.inputs import Files
 from cdmrun.spec.resolve import Resolved
 
@@ -20,7 +21,7 @@ def check_teacher(e: Resolved, files: Files) -> Iterator[SpecError]:
         return
     if teacher["kind"] == "enumerated" and facts is not None and not facts.enumerable:
         other = "markov" if facts.kind == "markov" else "network"
-        yield e.error(("teacher", "kind"), f"enumerated {NEEDS_A_LAW}, not {facts.kind}: use kind {other}")
+        yield e.error(("teacher", "kind"), f"enumerated {needs_a_law()}, not {facts.kind}: use kind {other}")
     if "model" in teacher:
         yield from _model(e, ("teacher", "model"), teacher["model"])
 
@@ -31,9 +32,11 @@ def check_students(e: Resolved, files: Files) -> Iterator[SpecError]:
     for name, student in e.spec.get("students", {}).items():
         place = ("students", name)
         yield from _init(e, place, student, teacher)
-        if student["method"] == "cdm":
-            yield from _cdm(e, place, student, facts, teacher)
-        else:
+        if "family" in student:
+            yield from _family(e, place, student["family"], facts)
+        if "target" in student:
+            yield from _target(e, place, student["target"], teacher)
+        if student["method"] == "progressive":
             yield from _halving(e, place, student)
             yield from _reverse(e, place, student)
     yield from _same_students(e)
@@ -57,13 +60,16 @@ def check_entries(e: Resolved, files: Files) -> Iterator[SpecError]:
             yield e.error((), "nothing to compare: give at least one of students and baselines")
 
 
-def _cdm(
-    e: Resolved, place: tuple[str, ...], student: dict[str, Any], facts: Facts | None, teacher: dict[str, Any] | None
-) -> Iterator[SpecError]:
-    if student["family"]["kind"] == "joint" and facts is not None and not facts.enumerable:
-        message = f"joint {NEEDS_A_LAW}, not {facts.kind}: use mixture, hmm or autoregressive"
+def _family(e: Resolved, place: tuple[str, ...], family: dict[str, Any], facts: Facts | None) -> Iterator[SpecError]:
+    member = cast(FamilyMember, find("family", family["kind"]))
+    if member.enumerable and facts is not None and not facts.enumerable:
+        message = f"{member.name} {needs_a_law()}, not {facts.kind}: use mixture, hmm or autoregressive"
         yield e.error((*place, "family", "kind"), message)
-    target = student["target"]
+
+
+def _target(
+    e: Resolved, place: tuple[str, ...], target: dict[str, Any], teacher: dict[str, Any] | None
+) -> Iterator[SpecError]:
     kind = target.get("kind")
     if not e.written(*place, "target", "kind"):
         pass  # a default follows from the teacher, where the mistake is reported

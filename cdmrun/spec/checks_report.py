@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from cdmrun.spec.errors import SpecError, Step, did_you_mean
-from cdmrun.spec.facts import NEEDS_A_LAW, Facts, facts_of
+from cdmrun.spec.facts import Facts, facts_of, needs_a_law
 from cdmrun.spec.inputs import Files
-from cdmrun.spec.metric_kinds import OF_CHAINS, OF_LAWS, OF_TEXT
+from cdmrun.spec.kinds import text_kinds
+from cdmrun.spec.metric_kinds import metric
 from cdmrun.spec.resolve import Resolved
 
 
@@ -15,22 +16,28 @@ def check_metrics(e: Resolved, files: Files) -> Iterator[SpecError]:
     """Exact metrics need a law that can be enumerated, a judge needs text, samples must be data."""
     metrics = e.spec.get("evaluation", {}).get("metrics", [])
     facts = facts_of(e, files)
-    for index, metric in enumerate(metrics if e.written("evaluation", "metrics") else []):
-        place = ("evaluation", "metrics", index)
-        if facts is not None and metric in OF_LAWS and not facts.enumerable:
-            yield e.error(place, f"{metric} {NEEDS_A_LAW}, not {facts.kind}: use nll_bound")
-        if facts is not None and metric in OF_TEXT and not facts.text:
-            yield e.error(place, f"{metric} needs text (kjv, text), not {facts.kind}")
-        if facts is not None and metric in OF_CHAINS and facts.kind != "markov":
-            message = f"{metric} needs the true entropy (data of kind markov), not {facts.kind}: use nll_bound"
-            yield e.error(place, message)
+    for index, name in enumerate(metrics if e.written("evaluation", "metrics") else []):
+        lacking = _lacking(metric(name).needs, facts) if facts is not None else ""
+        if lacking:
+            yield e.error(("evaluation", "metrics", index), f"{name} {lacking}")
     process = e.spec.get("forward_process")
     leaping = e.spec.get("baselines", {}).get("tau_leaping", {})
     if process is not None and process["kind"] == "absorbing" and leaping.get("final") == "none":
-        unfit = [metric for metric in metrics if metric in OF_TEXT]
+        unfit = [name for name in metrics if metric(name).needs == "text"]
         if unfit:
             message = f"none leaves masks in the samples, which {unfit[0]} cannot read: use denoise"
             yield e.error(("baselines", "tau_leaping", "final"), message)
+
+
+def _lacking(needs: str, facts: Facts) -> str:
+    """What a metric needs and the data are not, or nothing."""
+    if needs == "law" and not facts.enumerable:
+        return f"{needs_a_law()}, not {facts.kind}: use nll_bound"
+    if needs == "text" and not facts.text:
+        return f"needs text ({', '.join(text_kinds())}), not {facts.kind}"
+    if needs == "chain" and facts.kind != "markov":
+        return f"needs the true entropy (data of kind markov), not {facts.kind}: use nll_bound"
+    return ""
 
 
 def check_report(e: Resolved, files: Files) -> Iterator[SpecError]:
@@ -44,8 +51,11 @@ def check_report(e: Resolved, files: Files) -> Iterator[SpecError]:
             yield from _measured(e, ("report", "tables", number, "values", index), value, metrics)
     for number, figure in enumerate(report.get("figures", [])):
         yield from _measured(e, ("report", "figures", number, "y"), figure["y"], metrics)
-    for index, metric in enumerate(report.get("orders", [])):
-        yield from _measured(e, ("report", "orders", index), metric, metrics)
+        if figure["x"] == "seconds_per_sample" and not e.spec["evaluation"].get("timing", True):
+            message = "evaluation.timing is false, so that there are no seconds to show: use nfe, or leave timing out"
+            yield e.error(("report", "figures", number, "x"), message)
+    for index, name in enumerate(report.get("orders", [])):
+        yield from _measured(e, ("report", "orders", index), name, metrics)
     if report.get("laws"):
         yield from _drawable(e, facts_of(e, files))
 

@@ -16,18 +16,16 @@
 | baselines.tau_leaping, theta_*.hold | rate for absorbing, else ratio |
 | baselines.tau_leaping.jumps | poisson for ordinal data, else any_jump |
 | evaluation.metrics | by data: enumerable, markov, text, others |
-| report.tables, figures | all metrics by method and family; the first metric against nfe and against seconds |
+| report.tables | all metrics by method and family |
+| report.figures | the first metric against nfe and, unless evaluation.timing is false, against seconds |
 """
 
 from __future__ import annotations
 
 from typing import Any
 
-from cdmrun.spec.kinds import KINDS
+from cdmrun.spec.kinds import data_kind
 
-ENUMERABLE = tuple(name for name, kind in KINDS.items() if kind.enumerable)
-TEXT = tuple(name for name, kind in KINDS.items() if kind.text)
-ORDINAL = tuple(name for name, kind in KINDS.items() if kind.ordinal)
 EXACT_TEACHERS = ("enumerated", "markov")
 FIT = {"order": 2, "smoothing": 3.0}
 #: What the chain of ``data.kind: markov`` needs besides its length, by source; `file` is needed where it is None.
@@ -61,20 +59,21 @@ def fill_dependent(spec: dict[str, Any]) -> None:
     for student in spec.get("students", {}).values():
         _student(student, teacher)
     if process is not None:
-        _leaping(spec.get("baselines", {}), process["kind"] == "absorbing", spec.get("data", {}).get("kind") in ORDINAL)
+        ordinal = "data" in spec and data_kind(spec["data"]["kind"]).ordinal
+        _leaping(spec.get("baselines", {}), process["kind"] == "absorbing", ordinal)
     if "evaluation" in spec and "data" in spec:
         spec["evaluation"].setdefault("metrics", metrics_for(spec["data"]["kind"]))
     if "report" in spec and "metrics" in spec.get("evaluation", {}):
-        _report(spec["report"], spec["evaluation"]["metrics"])
+        _report(spec["report"], spec["evaluation"])
 
 
-def metrics_for(data_kind: str) -> list[str]:
+def metrics_for(data: str) -> list[str]:
     """Return the metrics that make sense for a kind of data, the most telling first."""
-    if data_kind in ENUMERABLE:
+    if data_kind(data).enumerable:
         return ["tv", "kl", "kl_bound", "nll", "nll_bound"]
-    if data_kind == "markov":
+    if data == "markov":
         return ["excess_nll_bound", "nll_bound"]
-    if data_kind in TEXT:
+    if data_kind(data).text:
         return ["nll_bound", "judge_nll", "entropy", "self_bleu"]
     return ["nll_bound", "entropy"]
 
@@ -105,7 +104,7 @@ def _student(student: dict[str, Any], teacher: dict[str, Any] | None) -> None:
     exact = teacher is not None and teacher["kind"] in EXACT_TEACHERS
     if student["method"] == "progressive":
         student.setdefault("start", 2 * max(student["nfe"]))
-    elif teacher is not None:
+    elif teacher is not None and "target" in student:
         target = student["target"]
         target.setdefault("kind", "exact" if exact else "rollout")
         if target["kind"] == "rollout":
@@ -117,10 +116,12 @@ def _student(student: dict[str, Any], teacher: dict[str, Any] | None) -> None:
         student.setdefault("model", dict(STUDENT_MODEL))
 
 
-def _report(report: dict[str, Any], metrics: list[str]) -> None:
+def _report(report: dict[str, Any], evaluation: dict[str, Any]) -> None:
+    metrics = evaluation["metrics"]
+    costs = ("nfe", "seconds_per_sample") if evaluation.get("timing", True) else ("nfe",)
     tables = report.setdefault("tables", [{"rows": ["method", "family"], "columns": "nfe", "title": ""}])
     for table in tables:
         table.setdefault("values", list(metrics))
-    figures = report.setdefault("figures", [{"x": cost, "hue": "name"} for cost in ("nfe", "seconds_per_sample")])
+    figures = report.setdefault("figures", [{"x": cost, "hue": "name"} for cost in costs])
     for figure in figures:
         figure.setdefault("y", metrics[0])

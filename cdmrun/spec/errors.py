@@ -34,7 +34,9 @@ class SpecError:
     message: str
 
     def __str__(self) -> str:
-        return f"{self.file}:{self.line}:{self.column}: {self.path}: {self.message}"
+        text = f"{self.file}:{self.line}:{self.column}: {self.path}: {self.message}"
+        # what a spec says may hold line breaks and worse; an error is one line
+        return "".join(char if char.isprintable() else repr(char)[1:-1] for char in text)
 
 
 class SpecErrors(UserError):  # noqa: N818 (it holds several)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -33,32 +33,48 @@ def find_run(plan: Plan, wanted: str) -> Run:
     word = wanted.strip().strip("/")
     if word in plan.runs:
         return plan.runs[word]
-    matches = [
-        key
-        for key, run in plan.runs.items()
-        if key.startswith(word)
-        or f"{run.slug}-{run.id}".startswith(word)
-        or (len(word) >= 4 and run.id.startswith(word))
-    ]
+    matches = matching(plan.runs, word)
     if len(matches) == 1:
         return plan.runs[matches[0]]
     if matches:
-        shown = "\n    ".join(matches[:20]) + (f"\n    … and {len(matches) - 20} more" if len(matches) > 20 else "")
-        raise UserError(f"'{wanted}' could be any of {len(matches)} runs:\n    {shown}", "give more of the key")
+        raise ambiguous(wanted, matches)
     near = did_you_mean(word, plan.runs)
     raise UserError(f"no run of these specs is called '{wanted}'{near}", "`cdmrun plan` lists them")
+
+
+def matching(keys: Iterable[str], word: str) -> list[str]:
+    """Return the keys that a word means: the key itself, the start of one, of its slug and id, or of its id."""
+    return [
+        key
+        for key in keys
+        if key.startswith(word)
+        or key.partition("/")[2].startswith(word)
+        or (len(word) >= 4 and key.rsplit("-", 1)[-1].startswith(word))
+    ]
+
+
+def ambiguous(wanted: str, matches: Sequence[str]) -> UserError:
+    """The complaint that a word means several runs."""
+    shown = "\n    ".join(matches[:20]) + (f"\n    … and {len(matches) - 20} more" if len(matches) > 20 else "")
+    return UserError(f"'{wanted}' could be any of {len(matches)} runs:\n    {shown}", "give more of the key")
 
 
 def values_of(built: Built, run: Run) -> list[Value]:
     """Return every value of a run's config with the place that wrote it."""
     origin = built.origins[run.key]
-    return [Value(_dotted(path), value, _written(origin, path)) for path, value in _leaves(run.config, ())]
+    return [Value(_dotted(path), value, _written(origin, path)) for path, value in leaves(run.config)]
 
 
-def _leaves(value: Any, path: tuple[str, ...]) -> Iterator[tuple[tuple[str, ...], Any]]:
-    if isinstance(value, dict) and value:
+def recorded_values(run: Run) -> list[Value]:
+    """Return every value of a run that no present spec asks for: its record says what, no file says where."""
+    return [Value(_dotted(path), value, "record") for path, value in leaves(run.config)]
+
+
+def leaves(value: Any, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], Any]]:
+    """Yield the path and value of everything in a config that is not a map with something in it."""
+    if isinstance(value, Mapping) and value:
         for key, item in value.items():
-            yield from _leaves(item, (*path, key))
+            yield from leaves(item, (*path, str(key)))
     else:
         yield path, value
 

@@ -5,13 +5,13 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from cdmrun.spec.inputs import Files
-from cdmrun.spec.kinds import KINDS
+from cdmrun.spec.kinds import data_kind, enumerable_kinds
 from cdmrun.spec.resolve import Resolved
 
-#: Says of a key that it is not for every kind of data.
-NEEDS_A_LAW = (
-    f"needs data that can be enumerated ({', '.join(name for name, kind in KINDS.items() if kind.enumerable)})"
-)
+
+def needs_a_law() -> str:
+    """What to say of a key that is not for every kind of data."""
+    return f"needs data that can be enumerated ({', '.join(enumerable_kinds())})"
 
 
 @dataclass(frozen=True)
@@ -24,11 +24,11 @@ class Facts:
 
     @property
     def enumerable(self) -> bool:
-        return KINDS[self.kind].enumerable
+        return data_kind(self.kind).enumerable
 
     @property
     def text(self) -> bool:
-        return KINDS[self.kind].text
+        return data_kind(self.kind).text
 
 
 def facts_of(experiment: Resolved, files: Files) -> Facts | None:
@@ -46,4 +46,4 @@ def facts_of(experiment: Resolved, files: Files) -> Facts | None:
     if data.get("source") == "transitions" and "file" in data:
         array = files.array(data["file"])
         return Facts(kind, None if isinstance(array, str) or array.ndim == 0 else array.shape[-1], data["length"])
-    return Facts(kind, *KINDS[kind].shape(data))
+    return Facts(kind, *data_kind(kind).shape(data))

@@ -5,14 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
+from cdmrun.registry import SamplerMember, find
 from cdmrun.spec.cards import read_card, write_cards
 from cdmrun.spec.errors import Step
 from cdmrun.spec.identity import identity_fields, run_id
 from cdmrun.spec.inputs import Files
 from cdmrun.spec.load import load_specs
-from cdmrun.spec.metric_kinds import METRICS
+from cdmrun.spec.metric_kinds import metric_names
 from cdmrun.spec.plan_types import STAGE_OF_KIND, Entry, Experiment, Plan, Run
 from cdmrun.spec.resolve import Resolved
 from cdmrun.spec.schema import section
@@ -115,7 +116,8 @@ class _Linker:
         for name, baseline in self.spec["baselines"].items():
             place: tuple[Step, ...] = ("baselines", name)
             config = {"sampler": name, **_sorted_nfe(baseline)}
-            role, family = ("baseline", "factorized") if "nfe" in baseline else ("oracle", "exact")
+            sampler = cast(SamplerMember, find("sampler", name))
+            role, family = ("oracle", "exact") if sampler.oracle else ("baseline", sampler.family)
             entries.append(self._entry(role, name, name, family, place, (number, seed), teacher, config, teacher))
         for name, student in self.spec["students"].items():
             place = ("students", name)
@@ -140,22 +142,24 @@ class _Linker:
     ) -> Entry:
         """Sample a model and score the samples; ``seed`` is (its place in ``seeds``, its value)."""
         evaluation = self.spec["evaluation"]
-        label = self._slug(method, family if role == "student" and method == "cdm" else "")
+        label = self._slug(method, family if role == "student" and method != "progressive" else "")
         config = {**config, "count": evaluation["samples"], "seed": seed[1]}
         origin = self._origin({"": place, "count": ("evaluation", "samples"), "seed": ("seeds", seed[0])})
         samples = self.builder.add("samples", label, config, config, {"model": model, "teacher": teacher}, origin)
         inputs = {"samples": samples, "model": model, "teacher": teacher, "data": self.data}
         if self.judge is not None:
             inputs["judge"] = self.judge
-        metrics = [metric for metric in METRICS if metric in evaluation["metrics"]]
+        metrics = [metric for metric in metric_names() if metric in evaluation["metrics"]]
         scoring = {
             "metrics": metrics,
             "held_out": evaluation["held_out"],
             "draws": evaluation["draws"],
+            "timing": evaluation["timing"],
             "seed": seed[1],
         }
+        identity = identity_fields(section("evaluation"), scoring)
         origin = self._origin({"": ("evaluation",), "seed": ("seeds", seed[0])})
-        scores = self.builder.add("scores", label, scoring, scoring, inputs, origin)
+        scores = self.builder.add("scores", label, scoring, identity, inputs, origin)
         nfe = tuple(config.get("nfe", ()))
         return Entry(
             self.spec["name"], self.process["kind"], method, family, name, role, seed[1], nfe, model, samples, scores

@@ -11,6 +11,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cdmrun.registry import sources
+
 #: Every kind of product, in the order in which data flow, with the `cdmrun` stage that makes it.
 STAGE_OF_KIND: Mapping[str, str] = {
     "data": "fetch",
@@ -49,6 +51,11 @@ class Run:
     def stage(self) -> str:
         """The `cdmrun` stage command that makes this product."""
         return STAGE_OF_KIND[self.kind]
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """Source files of plugins that decide what this run computes, as the stage's own do."""
+        return sources(self.stage, self.config)
 
     def described(self) -> dict[str, Any]:
         """What the run is, as plain data: the head of its card and of its entry in a plan's JSON."""

@@ -1,8 +1,9 @@
 """The JSON Schema of specs, and what a walk along it needs: references and dispatch on ``kind`` or ``method``.
 
-The file is the one source of keys, types, bounds, defaults and descriptions. An object either lists its
-properties (``additionalProperties: false``) or is a dispatcher: an ``allOf`` of ``if`` (a key has a constant) and
-``then`` (a reference to the object that lists them). Nothing else is used, so a walk can be this simple.
+The file is the one source of keys, types, bounds, defaults and descriptions of what cdmrun itself offers; members of
+plugins bring theirs (`cdmrun.spec.fragments`). An object either lists its properties (``additionalProperties: false``)
+or is a dispatcher: an ``allOf`` of ``if`` (a key has a constant) and ``then`` (a reference to the object that lists
+them). Nothing else is used, so a walk can be this simple.
 """
 
 from __future__ import annotations
@@ -13,6 +14,8 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+
+from cdmrun.spec.fragments import merge_members
 
 Schema = Mapping[str, Any]
 
@@ -28,10 +31,23 @@ class Branch:
     schema: Schema
 
 
+def whole_schema() -> dict[str, Any]:
+    """Return schema.json with the members of installed plugins in it, as editors and `cdmrun schema --text` want it.
+
+    Raises
+    ------
+    UserError
+        If an installed plugin cannot be used.
+    """
+    raw: dict[str, Any] = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
+    merge_members(raw)
+    return raw
+
+
 @cache
 def spec_schema() -> Schema:
     """Return the schema of a whole spec with every ``$ref`` replaced by what it refers to (each definition once)."""
-    raw = json.loads(SCHEMA_PATH.read_text(encoding="utf-8"))
+    raw = whole_schema()
     definitions: dict[str, Any] = raw.pop("$defs")
     resolved: dict[str, Any] = {}
 

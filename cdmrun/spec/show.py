@@ -1,10 +1,9 @@
-"""Plans, states and explanations for the terminal (rich) and for scripts (plain data)."""
+"""Plans and states for the terminal (rich) and for scripts (plain data)."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping
-from pathlib import Path
+from collections.abc import Collection, Mapping
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -13,8 +12,7 @@ from rich.text import Text
 from rich.tree import Tree
 
 from cdmrun.spec.cards import users_of
-from cdmrun.spec.explain import values_of
-from cdmrun.spec.plan import Built
+from cdmrun.spec.makespan import makespan
 from cdmrun.spec.plan_types import STAGE_OF_KIND, Plan, Run
 from cdmrun.spec.state import STATES, RunState
 
@@ -30,31 +28,53 @@ _COLOURS = {
 _SHOWN = 40
 
 
-def plan_tree(plan: Plan, states: Mapping[str, RunState], seconds: Mapping[str, float]) -> RenderableType:
-    """Return the plan as a tree by kind: what is there, what would run and for about how long, who shares it."""
+def plan_tree(
+    plan: Plan, states: Mapping[str, RunState], seconds: Mapping[str, float], cores: int = 1
+) -> RenderableType:
+    """Return the plan as a tree by kind: what would run, what is reused or stale, for about how long, who shares it.
+
+    Parameters
+    ----------
+    seconds
+        From `cdmrun.spec.state.estimates`.
+    cores
+        How many jobs may run at once.
+    """
     users = users_of(plan)
-    todo = [key for key in plan.runs if not states[key].done]
-    tree = Tree(Text.assemble(("plan", "bold"), f": {_names(plan)}, {len(plan.runs)} runs, {len(todo)} to do"))
+    tree = Tree(Text.assemble(("plan", "bold"), f": {_names(plan)}, {_counts(states, plan.runs)}"))
     for kind, stage in STAGE_OF_KIND.items():
         runs = [run for run in plan.runs.values() if run.kind == kind]
         if not runs:
             continue
-        waiting = [run for run in runs if not states[run.key].done]
-        node = tree.add(Text.assemble((kind, "bold"), f" ({stage}): {_counts(len(waiting), len(runs))}"))
-        for run in runs[:_SHOWN]:
+        node = tree.add(Text.assemble((kind, "bold"), f" ({stage}): {_counts(states, [run.key for run in runs])}"))
+        for run in _most_telling(runs, states):
             node.add(_line(run, states[run.key], seconds.get(run.key), len(users.get(run.key, []))))
         if len(runs) > _SHOWN:
             node.add(Text(f"… and {len(runs) - _SHOWN} more (--json lists all)", style="dim"))
-    known = [seconds[key] for key in todo if key in seconds]
-    unknown = len(todo) - len(known)
-    if known:
-        rest = f", and {unknown} runs of kinds never run before" if unknown else ""
-        return Group(tree, Text(f"about {duration(sum(known))} of work, one after the other{rest}"))
-    return tree
+    return Group(tree, Text(_time(plan_totals(plan, states, seconds, cores))))
 
 
-def plan_json(plan: Plan, states: Mapping[str, RunState], seconds: Mapping[str, float]) -> dict[str, Any]:
-    """Return the plan as plain data."""
+def plan_totals(
+    plan: Plan, states: Mapping[str, RunState], seconds: Mapping[str, float], cores: int
+) -> dict[str, int | float]:
+    """Return how much there is to do: numbers of runs, and estimated seconds of work and on ``cores``."""
+    todo = {key for key in plan.runs if not states[key].done}
+    return {
+        "runs": len(plan.runs),
+        "to_do": len(todo),
+        "reused": len(plan.runs) - len(todo),
+        "stale": sum(states[key].state.startswith("stale") for key in plan.runs),
+        "without_estimate": sum(key not in seconds for key in todo),
+        "seconds_of_work": sum(seconds.get(key, 0.0) for key in sorted(todo)),
+        "seconds_on_cores": makespan(plan, todo, seconds, cores),
+        "cores": cores,
+    }
+
+
+def plan_json(
+    plan: Plan, states: Mapping[str, RunState], seconds: Mapping[str, float], cores: int = 1
+) -> dict[str, Any]:
+    """Return the plan as plain data; arguments as `plan_tree`."""
     users = users_of(plan)
     runs = [
         {
@@ -75,7 +95,7 @@ def plan_json(plan: Plan, states: Mapping[str, RunState], seconds: Mapping[str, 
         }
         for experiment in plan.experiments
     ]
-    return {"runs": runs, "experiments": experiments}
+    return {"totals": plan_totals(plan, states, seconds, cores), "runs": runs, "experiments": experiments}
 
 
 def status_table(plan: Plan, states: Mapping[str, RunState]) -> RenderableType:
@@ -94,33 +114,6 @@ def status_table(plan: Plan, states: Mapping[str, RunState]) -> RenderableType:
     return Group(table, Text(summary, style="bold"))
 
 
-def explanation(built: Built, run: Run, state: RunState, out: Path) -> RenderableType:
-    """Return all that is known about one run."""
-    facts = Table(box=None, show_header=False, pad_edge=False)
-    facts.add_column(style="bold")
-    users = users_of(built.plan).get(run.key, [])
-    consumers = [key for key, other in built.plan.runs.items() if run.key in other.inputs.values()]
-    rows = {
-        "run": run.key,
-        "kind": run.kind,
-        "stage": run.stage,
-        "command": f"cdmrun {run.stage} {run.key} --out {out}",
-        "state": state.state + (f" ({state.detail})" if state.detail else ""),
-        "inputs": "\n".join(f"{role}: {key}" for role, key in run.inputs.items()) or "none",
-        "used by": "\n".join(consumers[:20]) + (f"\n… and {len(consumers) - 20} more" if len(consumers) > 20 else ""),
-        "experiments": ", ".join(users),
-    }
-    for name, text in rows.items():
-        facts.add_row(name, Text(text, overflow="fold"))
-    values = Table("value of", "is", "written in", box=None, pad_edge=False, header_style="bold")
-    for value in values_of(built, run):
-        style = "dim" if value.origin == "default" else ""
-        values.add_row(
-            Text(value.path, overflow="fold"), Text(_short(value.value)), Text(value.origin, style, overflow="fold")
-        )
-    return Group(facts, Text(""), values)
-
-
 def duration(seconds: float) -> str:
     """Return seconds as people say them: 45 s, 12 min, 3.5 h."""
     if seconds < 90:
@@ -137,17 +130,34 @@ def _line(run: Run, state: RunState, seconds: float | None, users: int) -> Text:
     return text
 
 
-def _counts(waiting: int, total: int) -> str:
+def _most_telling(runs: list[Run], states: Mapping[str, RunState]) -> list[Run]:
+    """As many runs as are shown, in the order of the plan; where not all are, what is to do or stale comes first."""
+    if len(runs) <= _SHOWN:
+        return runs
+    return sorted(runs, key=lambda run: states[run.key].state == "fresh")[:_SHOWN]
+
+
+def _counts(states: Mapping[str, RunState], keys: Collection[str]) -> str:
+    waiting = sum(not states[key].done for key in keys)
+    stale = sum(states[key].state.startswith("stale") for key in keys)
+    of_which = f" ({stale} stale)" if stale else ""
     if not waiting:
-        return f"all {total} there"
-    return f"{waiting} to do" + (f", {total - waiting} reused" if waiting < total else "")
+        return f"all {len(keys)} there{of_which}"
+    return f"{waiting} to do" + (f", {len(keys) - waiting} reused{of_which}" if waiting < len(keys) else "")
+
+
+def _time(totals: Mapping[str, int | float]) -> str:
+    """What is to do in hours, so far as earlier runs tell."""
+    unknown = totals["without_estimate"]
+    if not totals["to_do"]:
+        return "nothing to compute"
+    if unknown == totals["to_do"]:
+        return "no estimate of the time: no run of these kinds has been made yet"
+    work, cores = f"about {duration(totals['seconds_of_work'])} of work", totals["cores"]
+    shared = f", {duration(totals['seconds_on_cores'])} on {cores} cores" if cores > 1 else ""
+    return work + shared + (f", and {unknown} runs of kinds never run before" if unknown else "")
 
 
 def _names(plan: Plan) -> str:
     names = [experiment.name for experiment in plan.experiments]
     return names[0] if len(names) == 1 else f"{len(names)} experiments"
-
-
-def _short(value: Any) -> str:
-    text = str(value)
-    return text if len(text) <= 60 else f"{text[:57]}…"

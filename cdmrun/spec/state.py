@@ -1,13 +1,13 @@
-"""What became of each run, told from files alone: nothing is locked, nothing is written.
+"""What became of each run, told from files alone; nothing is written.
 
 | state | meaning |
 |---|---|
-| fresh | the product is complete and its stage's code is unchanged |
+| fresh | the product is complete, and its stage's code unchanged or accepted as equivalent (`cdmrun accept`) |
 | stale-code | complete, but the code of its stage has changed since |
 | stale-upstream | complete, but something it was made from is stale |
-| running | a job reports progress right now |
+| running | a job holds the product's lock, or reported progress a moment ago (on another machine, perhaps) |
 | interrupted | a job stopped half-way; running the workflow again resumes it |
-| failed | a job wrote a log and left no product |
+| failed | a job left no product, and its log says why |
 | missing | nothing has been done yet |
 """
 
@@ -22,6 +22,9 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from cdmrun.files import is_locked
+from cdmrun.spec.accepted import accepted_reason, is_stale
+from cdmrun.spec.joblog import ending
 from cdmrun.spec.plan_types import Plan, Run
 
 STATES = ("fresh", "stale-code", "stale-upstream", "running", "interrupted", "failed", "missing")
@@ -31,12 +34,16 @@ RECENT = 120.0
 
 @dataclass(frozen=True)
 class RunState:
-    """The state of a run, one of `STATES`, and what there is to say about it."""
+    """The state of a run, one of `STATES`, and what there is to say about it.
+
+    ``progress`` is what a job said last: ``step``, ``steps``, ``loss`` (nats a token), ``rate`` (steps a second).
+    """
 
     state: str
     detail: str = ""
     seconds_left: float | None = None
     wall_seconds: float | None = None
+    progress: Mapping[str, Any] | None = None
 
     @property
     def done(self) -> bool:
@@ -55,6 +62,11 @@ def states(plan: Plan, out: Path) -> dict[str, RunState]:
             own = RunState("stale-upstream", f"{stale[0]} is {found[stale[0]].state}", wall_seconds=own.wall_seconds)
         found[key] = own
     return found
+
+
+def state_of_record(run: Run, out: Path) -> RunState:
+    """Return the state of a run that is in no plan, by itself: of what it was made from nothing is said."""
+    return _own_state(run, Path(out), _fingerprints())
 
 
 def estimates(plan: Plan, out: Path) -> dict[str, float]:
@@ -78,26 +90,37 @@ def estimates(plan: Plan, out: Path) -> dict[str, float]:
     return found
 
 
-def _own_state(run: Run, out: Path, fingerprint: Callable[[str], str | None]) -> RunState:
+def _own_state(run: Run, out: Path, fingerprint: Callable[..., str | None]) -> RunState:
     folder = out / run.key
     manifest = _json(folder / "manifest.json")
-    if manifest is not None:
-        seconds = manifest.get("wall_seconds")
-        made_by, now = _mapping(manifest.get("code")).get("fingerprint"), fingerprint(run.stage)
-        if made_by and now and made_by != now:
-            return RunState("stale-code", f"the code of {run.stage} has changed since", wall_seconds=seconds)
-        return RunState("fresh", wall_seconds=seconds)
-    progress = _json(folder / "work" / "progress.json")
-    log = out / "logs" / f"{run.key}.log"
-    if progress is not None and _age(folder / "work" / "progress.json") < RECENT:
-        return RunState("running", _progress_text(progress), progress.get("seconds_left"))
-    text = _last_line(log)
-    if text:
-        return RunState("failed", text)
-    if progress is not None:
-        return RunState("interrupted", _progress_text(progress))
-    if log.exists() and _age(log) < RECENT:
-        return RunState("running", "started")
+    if manifest is None:
+        return _unfinished(folder, out / "logs" / f"{run.key}.log")
+    seconds = manifest.get("wall_seconds")
+    made_by, now = _mapping(manifest.get("code")).get("fingerprint"), fingerprint(run.stage, *run.sources)
+    if is_stale(folder, made_by, now):
+        return RunState("stale-code", f"the code of {run.stage} has changed since", wall_seconds=seconds)
+    reason = accepted_reason(folder, made_by, now) if made_by and now else None
+    return RunState("fresh", f"accepted: {reason}" if reason else "", wall_seconds=seconds)
+
+
+def _unfinished(folder: Path, log: Path) -> RunState:
+    """The state of a run without a product."""
+    path = folder / "work" / "progress.json"
+    progress, end = _json(path), ending(log)
+    text = _progress_text(progress) if progress else ""
+    left = progress.get("seconds_left") if progress else None
+    left = float(left) if isinstance(left, int | float) else None
+    locked = is_locked(folder)
+    if end.failed and not locked:
+        return RunState("failed", end.line, progress=progress)
+    if locked or (progress is not None and _age(path) < RECENT):
+        return RunState("running", text or "started", left, progress=progress)
+    if end.line and not end.at_work:
+        return RunState("failed", end.line, progress=progress)
+    if progress is not None or end.line:
+        return RunState("interrupted", text or end.line, progress=progress)
+    if log.exists():  # a job writes nothing before it has imported what it needs
+        return RunState("running", "started") if _age(log) < RECENT else RunState("interrupted", "left no message")
     return RunState("missing")
 
 
@@ -107,12 +130,12 @@ def _progress_text(progress: Mapping[str, Any]) -> str:
     return f"{text}, loss {loss:.4g}" if isinstance(loss, int | float) else text
 
 
-def _fingerprints() -> Callable[[str], str | None]:
+def _fingerprints() -> Callable[..., str | None]:
     """Return the fingerprint of a stage's code as it is now, or None where that cannot be told."""
     try:
         from cdmrun.stages.provenance import fingerprint
     except ImportError:
-        return lambda stage: None
+        return lambda stage, *sources: None
     return cache(fingerprint)
 
 
@@ -133,14 +156,3 @@ def _age(path: Path) -> float:
         return time.time() - path.stat().st_mtime
     except OSError:
         return float("inf")
-
-
-def _last_line(log: Path) -> str:
-    try:
-        with open(log, "rb") as stream:
-            stream.seek(0, 2)
-            stream.seek(max(0, stream.tell() - 4096))
-            lines = stream.read().decode("utf-8", "replace").strip().splitlines()
-    except OSError:
-        return ""
-    return lines[-1].strip() if lines else ""

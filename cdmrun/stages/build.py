@@ -6,65 +6,33 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
-
 from cdmrun.data.dataset import Dataset
 from cdmrun.errors import UserError
 from cdmrun.files import read_json
 from cdmrun.models import ConditionalModel, NetworkShape, load_model
-from cdmrun.processes import (
-    Absorbing,
-    ForwardProcess,
-    Matrix,
-    Uniform,
-    birth_death,
-    block,
-    discretised_gaussian,
-    hky85,
-    make_schedule,
-)
-from cdmrun.samplers import (
-    FirstHitting,
-    Oracle,
-    Sampler,
-    Uniformization,
-    analytic_sampler,
-    student_sampler,
-    tau_leaping_sampler,
-    theta_sampler,
-)
+from cdmrun.processes import ForwardProcess, make_schedule
+from cdmrun.registry import implementation
+from cdmrun.samplers import Oracle, Sampler, analytic_sampler, student_sampler
 from cdmrun.training import TrainSettings
+
+#: Keys of every process, which make its schedule.
+_SCHEDULE = ("schedule", "alpha_min", "sigma_min", "sigma_max")
+#: Keys of a ``samples`` run that are not its sampler's options.
+_SAMPLING = ("sampler", "nfe", "count", "seed")
 
 
 def build_process(config: Mapping[str, Any], vocabulary: int) -> ForwardProcess:
     """The forward process of a resolved spec's ``forward_process`` over the given number of tokens."""
     kind = config["kind"]
-    schedule = make_schedule(config["schedule"], config["alpha_min"], config["sigma_min"], config["sigma_max"])
-    if kind == "uniform":
-        return Uniform(vocabulary, schedule)
-    if kind == "absorbing":
-        return Absorbing(vocabulary, schedule)
-    process = Matrix(build_generator(config, vocabulary), schedule, kind)
+    schedule = make_schedule(*(config[key] for key in _SCHEDULE))
+    options = {key: value for key, value in config.items() if key not in ("kind", *_SCHEDULE)}
+    process: ForwardProcess = implementation("process", kind)(vocabulary, schedule, **options)
     if process.vocabulary != vocabulary:
         raise UserError(
             f"forward_process: {kind} has {process.vocabulary} states, the data {vocabulary} tokens",
             "give one row and one column for each token, or take another kind of process",
         )
     return process
-
-
-def build_generator(config: Mapping[str, Any], vocabulary: int) -> torch.Tensor:
-    """The generator of a process other than uniform and absorbing, float64; its kind may fix the number of tokens."""
-    match config["kind"]:
-        case "hky85":
-            return hky85(config["kappa"], config["frequencies"])
-        case "gaussian":
-            return discretised_gaussian(vocabulary, config["width"])
-        case "birth_death":
-            return birth_death(vocabulary)
-        case "block":
-            return block(vocabulary, config["blocks"], config["within"])
-    return torch.tensor(config["generator"], dtype=torch.float64)
 
 
 def build_settings(config: Mapping[str, Any]) -> TrainSettings:
@@ -90,27 +58,22 @@ def load_models(process: ForwardProcess, folder: Path, device: str) -> dict[int 
 
 def build_oracle(config: Mapping[str, Any], models: Mapping[int | None, ConditionalModel]) -> Oracle:
     """The exact simulation of a ``samples`` run that has no step count to choose."""
-    if config["sampler"] == "first_hitting":
-        return FirstHitting(models[None])
-    return Uniformization(models[None], config["stop"])
+    oracle: Oracle = implementation("sampler", config["sampler"])(models[None], **_options(config))
+    return oracle
 
 
 def build_sampler(config: Mapping[str, Any], models: Mapping[int | None, ConditionalModel], nfe: int) -> Sampler:
     """The sampler of a ``samples`` run for one number of network calls."""
-    model = models[None] if None in models else models[nfe]
-    grid = config.get("grid", "uniform")
-    match config["sampler"]:
-        case "analytic":
-            return analytic_sampler(model, nfe, grid)
-        case "tau_leaping":
-            return tau_leaping_sampler(
-                model, nfe, grid, config.get("final"), config.get("hold"), config.get("jumps", "any_jump")
-            )
-        case "theta_trapezoidal" | "theta_rk2" as name:
-            solver = name.removeprefix("theta_")
-            return theta_sampler(model, nfe, solver, config["theta"], grid, config["final"], config["hold"])
-        case "student":
-            if None not in models:  # progressive distillation: factorised students under the analytic sampler
-                return analytic_sampler(model, nfe, grid)
-            return student_sampler(model, nfe, grid)
-    raise ValueError(f"unknown sampler {config['sampler']!r}")
+    name, options = config["sampler"], _options(config)
+    if name == "student":
+        if None in models:
+            return student_sampler(models[None], nfe, **options)
+        # progressive distillation: a factorised student for each step count, under the analytic sampler
+        return analytic_sampler(models[nfe], nfe, **options)
+    sampler: Sampler = implementation("sampler", name)(models[None], nfe, **options)
+    return sampler
+
+
+def _options(config: Mapping[str, Any]) -> dict[str, Any]:
+    """What the sampler itself is told."""
+    return {key: value for key, value in config.items() if key not in _SAMPLING}

@@ -1,7 +1,10 @@
-"""`cdmrun distill`: a student, by conditional distribution matching or by progressive distillation."""
+"""`cdmrun distill`: a student, by the objective that its spec names (`method`)."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import torch
@@ -9,14 +12,15 @@ import torch
 from cdmrun.data.dataset import Dataset, read_arrays
 from cdmrun.distill import ComposedMatching, ExactMatching, SampledMatching, StepSchedule, rounds
 from cdmrun.files import write_json
-from cdmrun.models import ConditionalModel, EnumeratedTeacher, MarkovTeacher, NetworkModel, load_model, save_model
+from cdmrun.models import ConditionalModel, EnumeratedTeacher, MarkovTeacher, NetworkModel, save_model
+from cdmrun.registry import implementation
 from cdmrun.stages.build import build_process, build_settings, load_models, network_shape
 from cdmrun.stages.history import write_history
 from cdmrun.stages.job import Job
 from cdmrun.stages.provenance import fingerprint
 from cdmrun.stages.train import data_source
-from cdmrun.training import Objective, train
-from cdmrun.training.sources import Source, chain_source, noised_pairs, rollout_pairs
+from cdmrun.training import Objective, TrainSettings, train
+from cdmrun.training.sources import PairSource, Source, chain_source, noised_pairs, rollout_pairs
 
 
 def run(job: Job) -> None:
@@ -25,86 +29,114 @@ def run(job: Job) -> None:
     process = build_process(job.config["forward_process"], dataset.vocabulary)
     teacher = load_models(process, job.input("teacher"), job.device)[None]
     torch.manual_seed(job.config["seed"])
-    if job.config["method"] == "progressive":
-        _progressive(job, dataset, teacher)
-    else:
-        _conditional_matching(job, dataset, teacher)
+    names: Mapping[str, str] = implementation("objective", job.config["method"])(Distillation(job, dataset, teacher))
+    if job.group.leads:
+        write_json(job.folder / "models.json", names)
 
 
-def _conditional_matching(job: Job, dataset: Dataset, teacher: ConditionalModel) -> None:
-    from_teacher = job.config["init"] == "teacher"
-    student = _new_student(job, dataset, teacher, job.config["family"], job.config["match"], from_teacher)
-    settings = build_settings(job.config["train"])
-    steps = StepSchedule(job.config["nfe"], job.config["grid"])
-    target = job.config["target"]["kind"]
-    objective: Objective
-    if target == "exact" and isinstance(teacher, EnumeratedTeacher):
-        objective = ExactMatching(student, teacher, data_source(dataset), steps, settings.batch)
-    else:
-        pairs = noised_pairs(_target_source(target, dataset, teacher), teacher.process)
+@dataclass(frozen=True)
+class Distillation:
+    """What an objective is given: the problem, and how students are made, trained and kept.
+
+    An objective returns which models it made: ``{"any": NAME}`` for one that serves all step counts, or a name for
+    each step count, of factorised students that the analytic sampler draws from.
+    """
+
+    job: Job
+    dataset: Dataset
+    teacher: ConditionalModel
+
+    @property
+    def config(self) -> Mapping[str, Any]:
+        """The student's section of the spec, with ``forward_process`` and ``seed``."""
+        return self.job.config
+
+    @property
+    def settings(self) -> TrainSettings:
+        """How the spec wants students trained."""
+        return build_settings(self.config["train"])
+
+    @property
+    def batch(self) -> int:
+        """Sequences a step that this process computes: all of ``train.batch``, or its share of it under torchrun."""
+        return self.job.group.share(self.settings.batch)
+
+    @property
+    def source(self) -> Source:
+        """Clean sequences of the data."""
+        return data_source(self.dataset)
+
+    def pairs(self) -> PairSource:
+        """The (x_0, x_t) that the spec's ``target`` asks for."""
+        target, teacher = self.config["target"]["kind"], self.teacher
         if target == "rollout":
-            drawn = read_arrays(job.input("draws") / "draws.npz")
-            pairs = rollout_pairs(drawn["levels"], drawn["contexts"], drawn["sequences"], teacher.process)
-        objective = SampledMatching(student, pairs, steps, settings.batch)
-    _train(job, student, objective, "model", job.config["seed"])
-    write_json(job.folder / "models.json", {"any": "model"})
+            drawn = read_arrays(self.job.input("draws") / "draws.npz")
+            return rollout_pairs(drawn["levels"], drawn["contexts"], drawn["sequences"], teacher.process)
+        if target == "exact":
+            assert isinstance(teacher, MarkovTeacher), "checked by the spec"
+            return noised_pairs(chain_source(teacher.law, teacher.length), teacher.process)
+        return noised_pairs(self.source, teacher.process)
 
-
-def _target_source(target: str, dataset: Dataset, teacher: ConditionalModel) -> Source:
-    """What is noised to make pairs (x_0, x_t): the teacher's own law where it is known and asked for, else the data."""
-    if target != "exact":
-        return data_source(dataset)
-    assert isinstance(teacher, MarkovTeacher), "checked by the spec"
-    return chain_source(teacher.law, teacher.length)
-
-
-def _progressive(job: Job, dataset: Dataset, teacher: ConditionalModel) -> None:
-    """Round after round; a round that is complete is read back, so a stopped job goes on with the next."""
-    names: dict[str, str] = {}
-    settings = build_settings(job.config["train"])
-    for number, nfe in enumerate(rounds(job.config["nfe"], job.config["start"])):
-        name = f"model-{nfe}"
-        from_teacher = number > 0 or job.config["init"] == "teacher"  # after the first round the teacher is a student
-        student = _new_student(job, dataset, teacher, {"kind": "factorized"}, "clean", from_teacher)
-        if (job.folder / f"{name}.json").exists():
-            student = load_model(teacher.process, job.folder, name, job.device)  # type: ignore[assignment]
+    def student(
+        self,
+        family: Mapping[str, Any],
+        match: str = "clean",
+        teacher: ConditionalModel | None = None,
+        from_teacher: bool | None = None,
+    ) -> NetworkModel:
+        """A new student of a family, started from its teacher's weights if it is to be (``init``) and there are any."""
+        teacher = self.teacher if teacher is None else teacher
+        from_teacher = self.config["init"] == "teacher" if from_teacher is None else from_teacher
+        # leave-one-out is what the exact reverse kernel needs of a network under any process (method.md, section 8)
+        prediction = teacher.shape.prediction if isinstance(teacher, NetworkModel) else "leave_one_out"
+        if isinstance(teacher, NetworkModel) and from_teacher:
+            shape = network_shape(self.dataset, teacher.shape.trunk, family, match, prediction)
+            student = NetworkModel(teacher.process, shape)
+            student.start_from(teacher)
         else:
-            objective = ComposedMatching(
-                student,
-                teacher,
-                data_source(dataset),
-                nfe,
-                settings.batch,
-                job.config["divergence"],
-                job.config["grid"],
-            )
-            _train(job, student, objective, name, job.config["seed"] * 1000 + number)
-        if nfe in job.config["nfe"]:
+            shape = network_shape(self.dataset, self.config["model"], family, match, prediction)
+            student = NetworkModel(teacher.process, shape)
+        return student.to(self.job.device)
+
+    def train(self, student: NetworkModel, objective: Objective, name: str = "model", seed: int | None = None) -> None:
+        """Minimise an objective, with checkpoints to resume from, and keep the student under ``name``."""
+        job, settings = self.job, self.settings
+        student.precision = settings.precision
+        identity = f"{job.run.id}:{name}:{fingerprint('distill', *job.run.sources)}"
+        seed = self.config["seed"] if seed is None else seed
+        report = partial(job.progress, part=name)
+        result = train(student, objective, settings, seed, job.work / f"{name}.pt", identity, report, job.group)
+        if job.group.leads:
+            write_history(job.folder / f"history-{name}.csv", result)
+            save_model(student, job.folder, name)
+
+
+def conditional_matching(task: Distillation) -> Mapping[str, str]:
+    """``method: cdm``: one student for all step counts."""
+    config, teacher = task.config, task.teacher
+    student = task.student(config["family"], config["match"])
+    steps = StepSchedule(config["nfe"], config["grid"])
+    objective: Objective
+    if config["target"]["kind"] == "exact" and isinstance(teacher, EnumeratedTeacher):
+        objective = ExactMatching(student, teacher, task.source, steps, task.batch)
+    else:
+        objective = SampledMatching(student, task.pairs(), steps, task.batch)
+    task.train(student, objective)
+    return {"any": "model"}
+
+
+def progressive(task: Distillation) -> Mapping[str, str]:
+    """``method: progressive``: round after round, each with its checkpoint; one that is complete is not repeated."""
+    config, teacher = task.config, task.teacher
+    names: dict[str, str] = {}
+    for number, nfe in enumerate(rounds(config["nfe"], config["start"])):
+        name = f"model-{nfe}"
+        from_teacher = number > 0 or config["init"] == "teacher"  # after the first round the teacher is a student
+        student = task.student({"kind": "factorized"}, "clean", teacher, from_teacher)
+        batch, divergence, grid = task.batch, config["divergence"], config["grid"]
+        objective = ComposedMatching(student, teacher, task.source, nfe, batch, divergence, grid)
+        task.train(student, objective, name, config["seed"] * 1000 + number)
+        if nfe in config["nfe"]:
             names[str(nfe)] = name
         teacher = student
-    write_json(job.folder / "models.json", names)
-
-
-def _new_student(
-    job: Job, dataset: Dataset, teacher: ConditionalModel, family: dict[str, Any], matches: str, from_teacher: bool
-) -> NetworkModel:
-    """A student, started from the teacher's weights if it is to be and there are any."""
-    # leave-one-out is what the exact reverse kernel needs of a network under any process (method.md, section 8)
-    prediction = teacher.shape.prediction if isinstance(teacher, NetworkModel) else "leave_one_out"
-    if isinstance(teacher, NetworkModel) and from_teacher:
-        shape = network_shape(dataset, teacher.shape.trunk, family, matches, prediction)
-        student = NetworkModel(teacher.process, shape)
-        student.start_from(teacher)
-    else:
-        shape = network_shape(dataset, job.config["model"], family, matches, prediction)
-        student = NetworkModel(teacher.process, shape)
-    return student.to(job.device)
-
-
-def _train(job: Job, student: NetworkModel, objective: Objective, name: str, seed: int) -> None:
-    settings = build_settings(job.config["train"])
-    student.precision = settings.precision
-    identity = f"{job.run.id}:{name}:{fingerprint('distill')}"
-    result = train(student, objective, settings, seed, job.work / f"{name}.pt", identity, job.progress)
-    write_history(job.folder / f"history-{name}.csv", result)
-    save_model(student, job.folder, name)
+    return names

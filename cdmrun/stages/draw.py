@@ -6,7 +6,7 @@ below, so that students learn what the teacher does where the data are.
 
 from __future__ import annotations
 
-import time
+from functools import partial
 
 import numpy as np
 import torch
@@ -17,8 +17,8 @@ from cdmrun.models import ConditionalModel
 from cdmrun.samplers import analytic_sampler
 from cdmrun.stages.build import build_process, load_models
 from cdmrun.stages.job import Job
+from cdmrun.stages.parts import Part, Parts
 from cdmrun.stages.train import data_source
-from cdmrun.training import Progress
 from cdmrun.training.sources import Source
 
 #: Sequences drawn at once; each such block is kept in work/, so that a stopped job goes on from there.
@@ -33,22 +33,22 @@ def run(job: Job) -> None:
     source = data_source(dataset)
     plan = blocks_of(job.config["draws"], job.config["levels"])
     blocks: list[np.ndarray] = []
-    began, done = time.monotonic(), 0
-    for number, (level, count) in enumerate(plan):
-        path = job.work / f"block-{number}.npy"
-        if not path.exists():
-            drawn = continue_from(teacher, source, level, count, job.config["substeps"], job.generator(number))
-            write_with(path, lambda stream, drawn=drawn: np.save(stream, drawn))  # type: ignore[misc]
-        blocks.append(np.load(path, allow_pickle=False))
-        done += count
-        rate = done / (time.monotonic() - began)
-        job.progress(Progress(done, job.config["draws"], None, rate, (job.config["draws"] - done) / rate))
+    with Parts(job, {f"block-{number}": level * count for number, (level, count) in enumerate(plan)}) as parts:
+        for number, (level, count) in enumerate(plan):
+            make = partial(_block, teacher, source, level, count, job.config["substeps"], job.generator(number))
+            blocks.append(parts.made(f"block-{number}", make)[1]["drawn"])
     arrays = {
         "levels": np.repeat([level for level, _ in plan], [count for _, count in plan]),
         "contexts": np.concatenate([block[0] for block in blocks]),
         "sequences": np.concatenate([block[1] for block in blocks]),
     }
     write_with(job.folder / "draws.npz", lambda stream: np.savez_compressed(stream, **arrays))  # type: ignore[arg-type]
+
+
+def _block(
+    teacher: ConditionalModel, source: Source, level: float, count: int, substeps: int, generator: torch.Generator
+) -> Part:
+    return None, {"drawn": continue_from(teacher, source, level, count, substeps, generator)}
 
 
 def blocks_of(draws: int, levels: int) -> list[tuple[float, int]]:

@@ -11,6 +11,8 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from cdmrun.plugins import installed_plugins
+
 PACKAGE = Path(__file__).parents[1]
 
 #: The source folders or files that decide what each stage computes.
@@ -39,32 +41,35 @@ LIBRARIES = ("torch", "numpy", "scipy", "safetensors", "sacrebleu", "scikit-lear
 
 
 @cache
-def fingerprint(stage: str) -> str:
-    """Twelve hex digits over the source files that decide what a stage computes."""
+def fingerprint(stage: str, *sources: Path) -> str:
+    """Twelve hex digits over the source files that decide what a stage computes; ``sources`` are those of plugins."""
     digest = hashlib.sha256()
     for source in SOURCES[stage]:
         path = PACKAGE / source
         for file in sorted(path.rglob("*.py")) if path.is_dir() else [path]:
             digest.update(str(file.relative_to(PACKAGE)).encode())
             digest.update(file.read_bytes())
+    for file in sources:
+        digest.update(file.name.encode())
+        digest.update(file.read_bytes())
     return digest.hexdigest()[:12]
 
 
-def code_state(stage: str) -> dict[str, Any]:
+def code_state(stage: str, *sources: Path) -> dict[str, Any]:
     """Commit, whether the working tree differs from it, and the stage's fingerprint."""
     status = _git("status", "--porcelain", "--untracked-files=no")
-    return {"commit": _git("rev-parse", "HEAD"), "dirty": bool(status), "fingerprint": fingerprint(stage)}
+    return {"commit": _git("rev-parse", "HEAD"), "dirty": bool(status), "fingerprint": fingerprint(stage, *sources)}
 
 
 def versions() -> dict[str, str]:
-    """Versions of Python, cdmrun and the libraries that decide results."""
+    """Versions of Python, cdmrun, the libraries that decide results, and installed plugins."""
     found = {"python": platform.python_version(), "cdmrun": importlib.metadata.version("cdmrun")}
     for name in LIBRARIES:
         try:
             found[name] = importlib.metadata.version(name)
         except importlib.metadata.PackageNotFoundError:
             continue
-    return found
+    return found | {plugin.package: plugin.version for plugin in installed_plugins()}
 
 
 def peak_memory_bytes() -> int:

@@ -1,11 +1,13 @@
 """`cdmrun sample`: draw from a model with one sampler at every NFE, counting calls and measuring time.
 
 Exact simulation has no NFE to choose: what it costs is known afterwards, and names its samples.
+Every block of sequences is kept in work/ with its calls and seconds, so that a stopped job goes on from there.
 """
 
 from __future__ import annotations
 
 import time
+from functools import partial
 
 import numpy as np
 import torch
@@ -16,7 +18,7 @@ from cdmrun.models import EvaluationCounter
 from cdmrun.samplers import Oracle, Sampler
 from cdmrun.stages.build import build_oracle, build_process, build_sampler, load_models
 from cdmrun.stages.job import Job
-from cdmrun.training import Progress
+from cdmrun.stages.parts import Part, Parts
 
 #: Sequences drawn at once.
 BATCH = 256
@@ -30,31 +32,52 @@ def run(job: Job) -> None:
     arrays: dict[str, np.ndarray] = {}
     measured: dict[str, dict[str, float]] = {}
     wanted = job.config.get("nfe", [None])
-    for number, nfe in enumerate(wanted):
-        sampler = build_oracle(job.config, models) if nfe is None else build_sampler(job.config, models, nfe)
-        stream = nfe or 0
-        sampler.sample(min(8, job.config["count"]), job.generator(stream, 0))  # first calls pay for set-up, not for NFE
-        samples, cost = _timed(job, sampler, stream)
-        label = nfe or round(cost["nfe_counted"])
-        arrays[f"nfe_{label}"], measured[str(label)] = samples, cost
-        job.progress(Progress(number + 1, len(wanted)))
+    sizes = _sizes(job.config["count"])
+    costs = {_name(nfe or 0, n): size * float(nfe or 1) for nfe in wanted for n, size in enumerate(sizes)}
+    with Parts(job, costs) as parts:
+        for nfe in wanted:
+            sampler = build_oracle(job.config, models) if nfe is None else build_sampler(job.config, models, nfe)
+            samples, cost = _draw(job, parts, sampler, nfe or 0, sizes)
+            label = nfe or round(cost["nfe_counted"])
+            arrays[f"nfe_{label}"], measured[str(label)] = samples, cost
     write_with(job.folder / "samples.npz", lambda stream: np.savez_compressed(stream, **arrays))  # type: ignore[arg-type]
     record = {"nfe": measured, "device": job.device, "threads": torch.get_num_threads()}
     write_json(job.folder / "sampling.json", record)
 
 
-def _timed(job: Job, sampler: Sampler | Oracle, stream: int) -> tuple[np.ndarray, dict[str, float]]:
-    count = job.config["count"]
-    blocks = []
-    began = time.perf_counter()
-    with EvaluationCounter(*sampler.models) as counter:
-        for number, begin in enumerate(range(0, count, BATCH)):
-            blocks.append(sampler.sample(min(BATCH, count - begin), job.generator(stream, 1, number)).cpu().numpy())
-    seconds = time.perf_counter() - began
-    samples = np.concatenate(blocks).astype(np.uint8 if sampler.process.states <= 256 else np.int64)
-    counted = counter.per_sample(count)
+def _sizes(count: int) -> list[int]:
+    """Sequences in each block."""
+    return [min(BATCH, count - begin) for begin in range(0, count, BATCH)]
+
+
+def _name(stream: int, number: int) -> str:
+    return f"nfe-{stream}-block-{number}"
+
+
+def _draw(
+    job: Job, parts: Parts, sampler: Sampler | Oracle, stream: int, sizes: list[int]
+) -> tuple[np.ndarray, dict[str, float]]:
+    """All samples of one NFE and what they cost: the sum over blocks, whichever process drew them."""
+    names = [_name(stream, number) for number in range(len(sizes))]
+    if not all(parts.has(name) for name in names):
+        sampler.sample(min(8, sizes[0]), job.generator(stream, 0))  # first calls pay for set-up, not for NFE
+    blocks = [
+        parts.made(name, partial(_block, sampler, size, job.generator(stream, 1, number)))
+        for number, (name, size) in enumerate(zip(names, sizes, strict=True))
+    ]
+    samples = np.concatenate([arrays["samples"] for _, arrays in blocks])
+    count, counted = len(samples), sum(cost["evaluations"] for cost, _ in blocks) / len(samples)
     return samples, {
         "nfe_counted": int(counted) if counted == int(counted) else counted,
-        "seconds_per_sample": seconds / count,
-        "batch": min(BATCH, count),
+        "seconds_per_sample": sum(cost["seconds"] for cost, _ in blocks) / count,
+        "batch": sizes[0],
     }
+
+
+def _block(sampler: Sampler | Oracle, size: int, generator: torch.Generator) -> Part:
+    with EvaluationCounter(*sampler.models) as counter:
+        began = time.perf_counter()
+        drawn = sampler.sample(size, generator).cpu().numpy()
+        seconds = time.perf_counter() - began
+    tokens = drawn.astype(np.uint8 if sampler.process.states <= 256 else np.int64)
+    return {"evaluations": counter.rows, "seconds": seconds}, {"samples": tokens}

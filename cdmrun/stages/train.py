@@ -28,7 +28,8 @@ def run(job: Job) -> None:
     process = build_process(job.config["forward_process"], dataset.vocabulary)
     teacher = job.config["teacher"]
     if teacher["kind"] != "network":
-        save_model(exact_teacher(teacher, dataset, process), job.folder)
+        if job.group.leads:
+            save_model(exact_teacher(teacher, dataset, process), job.folder)
     else:
         torch.manual_seed(job.config["seed"])
         shape = network_shape(
@@ -37,19 +38,22 @@ def run(job: Job) -> None:
         model = NetworkModel(process, shape).to(job.device)
         settings = build_settings(teacher["train"])
         model.precision = settings.precision
-        objective = Denoising(model, data_source(dataset), settings.batch)
+        objective = Denoising(model, data_source(dataset), job.group.share(settings.batch))
         result: TrainResult = train(
             model,
             objective,
             settings,
             job.config["seed"],
             job.work / "checkpoint.pt",
-            f"{job.run.id}:{fingerprint('train')}",
+            f"{job.run.id}:{fingerprint('train', *job.run.sources)}",
             job.progress,
+            job.group,
         )
-        write_history(job.folder / "history.csv", result)
-        save_model(model, job.folder)
-    write_json(job.folder / "models.json", {"any": "model"})
+        if job.group.leads:
+            write_history(job.folder / "history.csv", result)
+            save_model(model, job.folder)
+    if job.group.leads:
+        write_json(job.folder / "models.json", {"any": "model"})
 
 
 def exact_teacher(config: Mapping[str, Any], dataset: Dataset, process: ForwardProcess) -> ExactTeacher:

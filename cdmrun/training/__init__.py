@@ -1,6 +1,20 @@
 """The training loop, its settings and its checkpoints."""
 
-from cdmrun.training.loop import InterruptedTraining, Objective, Progress, TrainResult, step_generator, train
+from cdmrun.training.group import ALONE, Group, joined
+from cdmrun.training.interrupt import Interrupted, stop_requested
+from cdmrun.training.loop import Objective, Progress, TrainResult, step_generator, train
 from cdmrun.training.settings import TrainSettings
 
-__all__ = ["InterruptedTraining", "Objective", "Progress", "TrainResult", "TrainSettings", "step_generator", "train"]
+__all__ = [
+    "ALONE",
+    "Group",
+    "Interrupted",
+    "Objective",
+    "Progress",
+    "TrainResult",
+    "TrainSettings",
+    "joined",
+    "step_generator",
+    "stop_requested",
+    "train",
+]

@@ -3,13 +3,10 @@
 from __future__ import annotations
 
 import math
-import signal
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import FrameType
 from typing import Any
 
 import torch
@@ -17,14 +14,12 @@ from torch import Tensor, nn
 
 from cdmrun.errors import UserError
 from cdmrun.training.checkpoint import load_checkpoint, save_checkpoint
+from cdmrun.training.group import ALONE, Group
+from cdmrun.training.interrupt import Interrupted, stop_requested
 from cdmrun.training.settings import TrainSettings
 
 #: An objective: the loss (nats a sequence) of a step, all its randomness drawn from the given generator.
 Objective = Callable[[torch.Generator], Tensor]
-
-
-class InterruptedTraining(Exception):  # noqa: N818  (not an error)
-    """The process was asked to stop; the checkpoint is written."""
 
 
 @dataclass(frozen=True)
@@ -45,9 +40,10 @@ class TrainResult:
     history: list[tuple[int, float, float]] = field(default_factory=list)
 
 
-def step_generator(seed: int, step: int, device: torch.device | str = "cpu") -> torch.Generator:
-    """Randomness of one step as a pure function of seed and step: what makes resuming exact."""
-    mixed = (seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + 0x94D049BB133111EB) % (1 << 63)
+def step_generator(seed: int, step: int, device: torch.device | str = "cpu", rank: int = 0) -> torch.Generator:
+    """Randomness of one step of one process as a pure function of seed, step and rank: what makes resuming exact."""
+    mixed = seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + rank * 0xD6E8FEB86659FD93 + 0x94D049BB133111EB
+    mixed %= 1 << 63
     return torch.Generator(device=device).manual_seed(mixed)
 
 
@@ -59,6 +55,7 @@ def train(
     checkpoint: Path | None = None,
     identity: str = "",
     report: Callable[[Progress], None] | None = None,
+    group: Group = ALONE,
 ) -> TrainResult:
     """Minimise ``objective`` over the model's parameters; leaves the moving average in the model.
 
@@ -70,24 +67,28 @@ def train(
         Written into the checkpoint; one with another identity is refused.
     report
         Called every ``log_every`` steps.
+    group
+        The processes that train this model together; ``objective`` is then over this one's share of the batch.
 
     Raises
     ------
     UserError
         If the loss is not finite, or the checkpoint cannot be used.
-    InterruptedTraining
-        On SIGTERM, once the checkpoint is written.
+    Interrupted
+        On SIGTERM or SIGUSR1, once the checkpoint is written.
     """
     state = _State(model, settings)
     saved = load_checkpoint(checkpoint, identity) if checkpoint else None
     if saved is not None:
+        _check_processes(saved, group, checkpoint)
         state.restore(saved)
+    group.share_state(model)
     model.train()
     device = next(model.parameters()).device
     last_saved = last_reported = time.monotonic()
-    with _stop_requested() as stopping:
+    with stop_requested() as stopping:
         while state.step < settings.steps:
-            loss = _one_step(state, objective, step_generator(seed, state.step, device))
+            loss = _one_step(state, objective, step_generator(seed, state.step, device, group.rank), group)
             if not math.isfinite(loss):
                 raise UserError(
                     f"the loss or its gradient is not finite at step {state.step + 1} of {settings.steps}",
@@ -99,14 +100,27 @@ def train(
                 last_reported = now
                 left = (settings.steps - state.step) / rate
                 report(Progress(state.step, settings.steps, state.history[-1][1], rate, left))
-            if checkpoint and (stopping() or now - last_saved > settings.checkpoint_every):
-                save_checkpoint(checkpoint, state.snapshot(identity))
+            stop = group.any(stopping())
+            due = stop or state.step == settings.steps or now - last_saved > settings.checkpoint_every
+            if checkpoint and group.leads and due:
+                save_checkpoint(checkpoint, state.snapshot(identity) | {"processes": group.size})
                 last_saved = now
-            if stopping():
-                raise InterruptedTraining(f"stopped at step {state.step} of {settings.steps}")
+            if stop:
+                group.any(True)  # nobody leaves before the leader has saved
+                raise Interrupted(f"stopped at step {state.step} of {settings.steps}")
     state.keep_average()
     model.eval()
     return TrainResult(state.history)
+
+
+def _check_processes(saved: dict[str, Any], group: Group, path: Path | None) -> None:
+    """Refuse a checkpoint of another number of processes: with other batches the result would be neither's."""
+    processes = saved.get("processes", 1)
+    if processes != group.size:
+        raise UserError(
+            f"{path}: this checkpoint was written by a training on {processes} processes; this is one on {group.size}",
+            f"start it with torchrun --nproc-per-node {processes}, or delete the file to start again",
+        )
 
 
 class _State:
@@ -175,14 +189,15 @@ def _groups(model: nn.Module, settings: TrainSettings) -> list[dict[str, Any]]:
     ]
 
 
-def _one_step(state: _State, objective: Objective, generator: torch.Generator) -> float:
-    """One optimiser step; returns the loss."""
+def _one_step(state: _State, objective: Objective, generator: torch.Generator, group: Group) -> float:
+    """One optimiser step; returns the loss, averaged over the group."""
     settings = state.settings
-    for group in state.optimiser.param_groups:
-        group["lr"] = settings.rate_at(state.step) * group["factor"]
+    for options in state.optimiser.param_groups:
+        options["lr"] = settings.rate_at(state.step) * options["factor"]
     state.optimiser.zero_grad(set_to_none=True)
     loss = objective(generator)
     loss.backward()
+    loss = group.average(state.parameters, loss.detach())
     norm = nn.utils.clip_grad_norm_(state.parameters, settings.clip)
     if not bool(torch.isfinite(norm)):  # before it reaches the weights, so that the last checkpoint stays good
         return math.nan
@@ -191,25 +206,4 @@ def _one_step(state: _State, objective: Objective, generator: torch.Generator) -
     # a short average at first, so that the random start is forgotten
     decay = min(settings.ema, state.step / (state.step + 10))
     torch._foreach_lerp_(state.average, [p.detach() for p in state.parameters], 1.0 - decay)
-    return float(loss.detach())
-
-
-@contextmanager
-def _stop_requested() -> Iterator[Callable[[], bool]]:
-    """Turn SIGTERM and SIGUSR1 into a question that the loop asks once a step."""
-    received: list[int] = []
-
-    def remember(number: int, frame: FrameType | None) -> None:
-        received.append(number)
-
-    previous: dict[int, Any] = {}
-    try:
-        for number in (signal.SIGTERM, signal.SIGUSR1):
-            previous[number] = signal.signal(number, remember)
-    except ValueError:  # not in the main thread: whoever runs us there handles signals
-        pass
-    try:
-        yield lambda: bool(received)
-    finally:
-        for kept, handler in previous.items():
-            signal.signal(kept, handler)
+    return float(loss)

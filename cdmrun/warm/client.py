@@ -64,9 +64,10 @@ def run(arguments: Sequence[str]) -> int | None:
 
 
 def folder() -> Path:
-    """Where the nursery of this user and this Python has its socket; nobody else may enter."""
+    """Where the nursery of this user, this Python and its search path has its socket; nobody else may enter."""
     base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
-    name = hashlib.sha256(f"{sys.executable}:{sys.prefix}".encode()).hexdigest()[:12]
+    where = os.environ.get("PYTHONPATH", "")  # plugins may be installed there
+    name = hashlib.sha256(f"{sys.executable}:{sys.prefix}:{where}".encode()).hexdigest()[:12]
     path = base / f"cdmrun-{os.getuid()}-{name}"
     path.mkdir(mode=0o700, exist_ok=True)
     status = path.lstat()

@@ -1,4 +1,4 @@
-"""The same checks on every family in `HEADS`: a new one gets its tests by being registered."""
+"""The same checks on every family in the registry: a new one gets its tests by being registered."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import torch
 from science_cases import chi_square_p, generator
 from torch import Tensor
 
-from cdmrun.models.families import HEADS, JointDistribution, make_head
+from cdmrun.models.families import JointDistribution, families, make_head
 
 V, L, WIDTH, BATCH = 3, 3, 6, 4
 MASK = V
@@ -57,7 +57,7 @@ def table(law: JointDistribution, row: int) -> dict[tuple[int, ...], float]:
 #: Families whose marginals are intractable.
 NO_MARGINALS = {"autoregressive"}
 
-every_family = pytest.mark.parametrize("kind", sorted(HEADS))
+every_family = pytest.mark.parametrize("kind", sorted(families()))
 
 
 @every_family

@@ -11,7 +11,7 @@ from cdmrun.distill import StepSchedule
 from cdmrun.distill.cdm import ExactMatching
 from cdmrun.distill.steps import StepBatch
 from cdmrun.models import EnumeratedTeacher, NetworkModel, NetworkShape
-from cdmrun.models.families import HEADS
+from cdmrun.models.families import families
 from cdmrun.processes import Absorbing, ForwardProcess, Loglinear, Matrix, Uniform
 from cdmrun.processes.enumeration import enumerate_states
 from cdmrun.samplers import Analytic, StepStudent, student_kernel
@@ -39,7 +39,7 @@ def network(
 
 
 @pytest.mark.parametrize("precision", ["float32", "bf16"])
-@pytest.mark.parametrize("family", sorted(HEADS))
+@pytest.mark.parametrize("family", sorted(families()))
 @pytest.mark.parametrize("kind", KINDS)
 def test_gradients_are_finite_in_both_precisions(kind: str, family: str, precision: str) -> None:
     process = make_case(kind).process
@@ -110,7 +110,7 @@ class OneStep(StepSchedule):
         return StepBatch(times(self.t, batch), times(0.0, batch), torch.ones(batch, dtype=torch.long))
 
 
-@pytest.mark.parametrize("family", sorted(HEADS))
+@pytest.mark.parametrize("family", sorted(families()))
 def test_levels_out_of_reach_give_no_nan(family: str) -> None:
     """Ordinal data at a short time: the evidence of far levels rounds to zero."""
     process = Matrix(torch.from_numpy(random_generator(12, np.random.default_rng(0), ordinal=True)), Loglinear(1e-4))

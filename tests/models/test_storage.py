@@ -10,14 +10,14 @@ from torch import nn
 
 from cdmrun.errors import UserError
 from cdmrun.models import EnumeratedTeacher, NetworkModel, NetworkShape, load_model, save_model
-from cdmrun.models.families import HEADS
+from cdmrun.models.families import families
 from cdmrun.processes import Absorbing, Uniform
 from cdmrun.processes.enumeration import enumerate_states
 
 SHAPE = {"layers": 1, "width": 12, "heads": 2}
 
 
-@pytest.mark.parametrize("family", sorted(HEADS))
+@pytest.mark.parametrize("family", sorted(families()))
 @pytest.mark.parametrize("kind", KINDS)
 def test_networks_come_back_as_they_were(tmp_path: Path, kind: str, family: str) -> None:
     process = make_case(kind).process

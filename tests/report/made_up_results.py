@@ -25,6 +25,8 @@ LINES = (
 )
 #: An exact simulation: it has no NFE to choose, and needs a little more with each seed.
 ORACLE = ("uniformization", "factorized", "uniformization", "oracle", ())
+#: What a run's code depends on besides its stage: the kind of data.
+CONFIGS: dict[str, dict[str, Any]] = {"data": {"kind": "digits"}}
 ORACLE_METRICS = ("entropy", "judge_nll", "self_bleu", "chi2_p")
 _LEVEL = {
     "tau_leaping": 0.5,
@@ -70,7 +72,7 @@ class Builder:
         return Plan(self.runs, tuple(self.experiments))
 
     def product(self, kind: str, slug: str, identity: str, inputs: dict[str, str], **files: Any) -> str:
-        run = Run(kind, slug, identity, {}, inputs)
+        run = Run(kind, slug, identity, CONFIGS.get(kind, {}), inputs)
         self.runs[run.key] = run
         folder = self.out / run.key
         folder.mkdir(parents=True, exist_ok=True)

@@ -10,7 +10,7 @@ import torch
 from science_cases import KINDS, chi_square_p, generator, make_case, times
 
 from cdmrun.models import ConditionalModel, EnumeratedTeacher, EvaluationCounter, NetworkModel, NetworkShape
-from cdmrun.models.families import HEADS
+from cdmrun.models.families import families
 from cdmrun.processes import ForwardProcess
 from cdmrun.processes.enumeration import enumerate_states, state_codes
 from cdmrun.samplers import (
@@ -60,11 +60,11 @@ KERNELS: dict[str, Callable[[ForwardProcess], TransitionKernel]] = {
     "clean-exact": lambda process: CleanStudent(_enumerated(process)),
     **{
         f"clean-{family}": lambda process, family=family: CleanStudent(network(process, family, "clean"))  # type: ignore[misc]
-        for family in HEADS
+        for family in families()
     },
     **{
         f"step-{family}": lambda process, family=family: StepStudent(network(process, family, "step"))  # type: ignore[misc]
-        for family in HEADS
+        for family in families()
     },
 }
 

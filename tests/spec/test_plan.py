@@ -74,7 +74,13 @@ def test_configs_and_slugs(write: Write) -> None:
         "count": 200,
         "seed": 0,
     }
-    assert first["scores"].config == {"metrics": ["nll_bound", "judge_nll"], "held_out": 1024, "draws": 4, "seed": 0}
+    assert first["scores"].config == {
+        "metrics": ["nll_bound", "judge_nll"],
+        "held_out": 1024,
+        "draws": 4,
+        "timing": True,
+        "seed": 0,
+    }
     assert set(first["scores"].inputs) == {"samples", "model", "teacher", "data", "judge"}
 
 

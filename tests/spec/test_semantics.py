@@ -144,6 +144,13 @@ def test_report(errors: Errors, report: str, expected: str) -> None:
     starts(errors(RING + f"report: {report}\n"), expected)
 
 
+def test_seconds_that_are_not_measured_cannot_be_drawn(errors: Errors) -> None:
+    report = "report: {figures: [{x: seconds_per_sample, y: tv}]}\n"
+    assert not errors(RING + report)
+    expected = "a.yaml:11:24: report.figures[0].x: evaluation.timing is false, so that there are no seconds to show"
+    starts(errors(RING + "evaluation: {timing: false}\n" + report), expected)
+
+
 @pytest.mark.parametrize(
     ("rows", "expected"),
     [

@@ -86,3 +86,41 @@ def test_estimates_come_from_the_same_slug_or_kind(plan: Plan) -> None:
     put("teachers/other-22222222/manifest.json", {"wall_seconds": 7})
     found = {key.split("/")[0]: seconds for key, seconds in estimates(plan, Path("out")).items()}
     assert found == {"students": 15.0, "teachers": 7.0}
+
+
+@pytest.mark.parametrize(
+    ("log", "expected", "detail"),
+    [
+        ("{key}: 5/10  loss 1.2500  3.0/s  2 s left\n", "interrupted", "step 5 of 10, loss 1.25"),
+        (
+            "{key}: 5/10\n{key}: stopped at step 6 of 10\n  remedy: run it again\n",
+            "interrupted",
+            "step 5 of 10, loss 1.25",
+        ),
+        ("{key}: 5/10\nthe loss is not finite\n  remedy: lower train.lr\n", "failed", "the loss is not finite"),
+        ("Traceback (most recent call last):\n  x\nKeyError: 'a'\n", "failed", "KeyError: 'a'"),
+        ("out of disk\n", "failed", "out of disk"),
+        ("", "interrupted", "step 5 of 10, loss 1.25"),
+        ("\x00\xff\n" * 50_000 + "{key}: 5/10\n", "interrupted", "step 5 of 10, loss 1.25"),
+    ],
+)
+def test_how_a_log_ends_tells_failed_from_interrupted(plan: Plan, log: str, expected: str, detail: str) -> None:
+    run = next(run for run in plan.runs.values() if run.kind == "students")
+    progress = put(f"{run.key}/work/progress.json", {"step": 5, "steps": 10, "loss": 1.25})
+    old = time.time() - 1000
+    os.utime(progress, (old, old))
+    put(f"logs/{run.key}.log", log.replace("{key}", run.key))
+    found = states(plan, Path("out"))[run.key]
+    assert (found.state, found.detail) == (expected, detail)
+
+
+def test_a_failure_shows_at_once_and_a_start_before_its_first_word(plan: Plan) -> None:
+    run = next(run for run in plan.runs.values() if run.kind == "students")
+    log = put(f"logs/{run.key}.log", "")
+    assert states(plan, Path("out"))[run.key].state == "running"
+    old = time.time() - 1000
+    os.utime(log, (old, old))
+    assert states(plan, Path("out"))[run.key].state == "interrupted"
+    put(f"{run.key}/work/progress.json", {"step": 5, "steps": 10})  # a moment ago
+    put(f"logs/{run.key}.log", "no such file\n  remedy: make it\n")
+    assert states(plan, Path("out"))[run.key].state == "failed"

@@ -6,11 +6,10 @@ import numpy as np
 import pytest
 
 from cdmrun.data import load
-from cdmrun.spec.defaults import ORDINAL
 from cdmrun.spec.identity import identity_fields
-from cdmrun.spec.kinds import KINDS
+from cdmrun.spec.kinds import data_kind
 from cdmrun.spec.load import load_specs
-from cdmrun.spec.schema import branches, leaf, section
+from cdmrun.spec.schema import leaf, section
 
 from .conftest import RING, Errors, Write
 
@@ -22,10 +21,6 @@ def spec(data: str = RING_DATA, process: str = RING_PROCESS) -> str:
     return RING.replace(RING_DATA, data).replace(RING_PROCESS, process)
 
 
-def test_every_kind_of_data_has_its_facts() -> None:
-    assert set(KINDS) == {branch.value for branch in branches(section("data"))}
-
-
 @pytest.mark.parametrize("kind", FORMULAS)
 def test_facts_and_defaults_are_those_of_the_loader(kind: str) -> None:
     chosen = leaf(section("data"), {"kind": kind})
@@ -34,9 +29,9 @@ def test_facts_and_defaults_are_those_of_the_loader(kind: str) -> None:
     from_spec, by_default = load({"kind": kind} | options), load({"kind": kind})
     assert from_spec.describe() == by_default.describe()
     assert np.array_equal(from_spec.table, by_default.table)  # type: ignore[arg-type]
-    assert KINDS[kind].shape(options) == (by_default.vocabulary, by_default.length)
-    assert KINDS[kind].enumerable
-    assert (kind in ORDINAL) == by_default.ordinal
+    assert data_kind(kind).shape(options) == (by_default.vocabulary, by_default.length)
+    assert data_kind(kind).enumerable
+    assert data_kind(kind).ordinal == by_default.ordinal
 
 
 @pytest.mark.parametrize("kind", ["uniform", "gaussian", "birth_death", "block"])

@@ -17,7 +17,7 @@ from cdmrun.distill import SampledMatching, StepSchedule
 from cdmrun.errors import UserError
 from cdmrun.models import NetworkModel, NetworkShape
 from cdmrun.processes import Absorbing
-from cdmrun.training import InterruptedTraining, Progress, TrainSettings, step_generator, train
+from cdmrun.training import Interrupted, Progress, TrainSettings, step_generator, train
 from cdmrun.training.checkpoint import load_checkpoint, save_checkpoint
 from cdmrun.training.denoising import EARLIEST, stratified_times
 from cdmrun.training.sources import noised_pairs, table_source
@@ -124,7 +124,7 @@ def test_a_signal_saves_and_stops(tmp_path: Path, number: signal.Signals) -> Non
         return objective(generator)
 
     before = signal.getsignal(number)
-    with pytest.raises(InterruptedTraining, match="stopped at step 12 of 30"):
+    with pytest.raises(Interrupted, match="stopped at step 12 of 30"):
         train(model, kills, settings, 3, tmp_path / "c.pt")
     assert signal.getsignal(number) == before
     saved = load_checkpoint(tmp_path / "c.pt", "")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from cdmrun.models.families.autoregressive import Autoregressive, AutoregressiveHead
@@ -11,24 +10,21 @@ from cdmrun.models.families.factorized import Factorized, FactorizedHead
 from cdmrun.models.families.hmm import HiddenMarkov, HiddenMarkovHead
 from cdmrun.models.families.joint import Joint, JointHead
 from cdmrun.models.families.mixture import Mixture, MixtureHead
+from cdmrun.registry import implementation, names
 
-#: Family name in a spec → the head that parametrises it.
-HEADS: Mapping[str, type[Head]] = {
-    "factorized": FactorizedHead,
-    "mixture": MixtureHead,
-    "hmm": HiddenMarkovHead,
-    "autoregressive": AutoregressiveHead,
-    "joint": JointHead,
-}
+
+def families() -> tuple[str, ...]:
+    """The families that specs can name, those of plugins included."""
+    return names("family")
 
 
 def make_head(kind: str, vocabulary: int, length: int, width: int, **options: Any) -> Head:
     """Build the head of a family by its spec name; ``options`` are the family's own (states, components, …)."""
-    return HEADS[kind](vocabulary, length, width, **options)
+    head: Head = implementation("family", kind)(vocabulary, length, width, **options)
+    return head
 
 
 __all__ = [
-    "HEADS",
     "Autoregressive",
     "AutoregressiveHead",
     "Factorized",
@@ -41,5 +37,6 @@ __all__ = [
     "JointHead",
     "Mixture",
     "MixtureHead",
+    "families",
     "make_head",
 ]
