@@ -194,7 +194,13 @@ def test_a_spec_file_may_be_called_anything(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "key", [*(set(METACHARACTERS) - {"a/b"}), "students/../../precious", "data/x/../../y-00000000", "data/a\n"]
+    "key",
+    [
+        *(text for text in METACHARACTERS if text != "a/b"),
+        "students/../../precious",
+        "data/x/../../y-00000000",
+        "data/a\n",
+    ],
 )
 def test_a_job_takes_only_keys(key: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "argv", ["cdmrun", "fetch", "--out", "results", "--", key])
