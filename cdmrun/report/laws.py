@@ -14,14 +14,12 @@ from matplotlib.backends.backend_agg import FigureCanvasAgg
 from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
-from cdmrun.data.dataset import Dataset
-from cdmrun.errors import UserError
 from cdmrun.report.canvas import FigureFiles, figure_style, save
 from cdmrun.report.collect import is_complete
 from cdmrun.report.lines import Line, lines_of, of_entry
 from cdmrun.report.look import pretty
 from cdmrun.report.numbers import number
-from cdmrun.report.samples import data_folder, load_arrays
+from cdmrun.report.samples import dataset_of, load_arrays
 from cdmrun.spec.plan_types import Experiment, Plan
 
 Law = npt.NDArray[np.float64]
@@ -75,12 +73,8 @@ def law_distance(p: Law, q: Law) -> float:
 
 
 def _target(plan: Plan, experiment: Experiment, out: Path) -> Law | None:
-    folder = data_folder(plan, experiment, out)
-    if folder is None:
-        return None
-    try:
-        dataset = Dataset.read(folder)
-    except UserError:  # the report shows what there is
+    dataset = dataset_of(plan, experiment, out)
+    if dataset is None:
         return None
     flat = dataset.table is not None and dataset.length == 2 and dataset.image_shape is None
     return dataset.table if flat else None

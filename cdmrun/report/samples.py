@@ -62,14 +62,8 @@ def sample_grid(plan: Plan, experiment: Experiment, out: Path) -> SampleGrid | N
     plan, experiment, out
         What was asked for, and the results folder. The data set is found through the inputs of a scores run.
     """
-    folder = data_folder(plan, experiment, out)
-    if folder is None:
-        return None
-    try:
-        dataset = Dataset.read(folder)
-    except UserError:  # the report shows what there is
-        return None
-    if not (dataset.alphabet or dataset.image_shape):
+    dataset = dataset_of(plan, experiment, out)
+    if dataset is None or not (dataset.alphabet or dataset.image_shape):
         return None
     shown = int(experiment.spec.get("report", {}).get("samples_shown", 6))
     test = dataset.splits.get("test", np.empty((0, 0)))
@@ -84,6 +78,15 @@ def sample_grid(plan: Plan, experiment: Experiment, out: Path) -> SampleGrid | N
             masked = masked or any(MASK_SIGN in text for cell in row.cells if cell for text in cell.texts)
     kind = "text" if dataset.alphabet else "image"
     return SampleGrid(kind, columns, tuple(rows), held_out, dataset.length, masked)
+
+
+def dataset_of(plan: Plan, experiment: Experiment, out: Path) -> Dataset | None:
+    """An experiment's data set; None where it is not there or damaged: the report shows what there is."""
+    folder = data_folder(plan, experiment, out)
+    try:
+        return Dataset.read(folder) if folder is not None else None
+    except UserError:
+        return None
 
 
 def data_folder(plan: Plan, experiment: Experiment, out: Path) -> Path | None:

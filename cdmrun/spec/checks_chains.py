@@ -7,6 +7,7 @@ from typing import Any
 
 from cdmrun.errors import UserError
 from cdmrun.limits import MAX_TRANSITIONS
+from cdmrun.spec.checks_data import text_problems
 from cdmrun.spec.defaults import CHAIN, FIT
 from cdmrun.spec.errors import SpecError
 from cdmrun.spec.facts import facts_of
@@ -36,12 +37,7 @@ def _data(e: Resolved, data: dict[str, Any], files: Files) -> Iterator[SpecError
     elif source == "transitions":
         yield from _transitions(e, data, files)
     elif source == "text":
-        problem = files.problem(data["file"])
-        if problem:
-            yield e.error(("data", "file"), problem)
-        repeated = sorted({c for c in data["alphabet"] if data["alphabet"].count(c) > 1})
-        if repeated:
-            yield e.error(("data", "alphabet"), f"characters listed more than once: {' '.join(map(repr, repeated))}")
+        yield from text_problems(e, data, files)
     if "order" in meant:
         yield from _size(e, ("data", "order"), data["order"], files)
 

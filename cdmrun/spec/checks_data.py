@@ -28,12 +28,7 @@ def check_data(e: Resolved, files: Files) -> Iterator[SpecError]:
     if data is None:
         return
     if data["kind"] == "text":
-        problem = files.problem(data["file"])
-        if problem:
-            yield e.error(("data", "file"), problem)
-        repeated = sorted({c for c in data["alphabet"] if data["alphabet"].count(c) > 1})
-        if repeated:
-            yield e.error(("data", "alphabet"), f"characters listed more than once: {' '.join(map(repr, repeated))}")
+        yield from text_problems(e, data, files)
     elif data["kind"] == "table":
         array = files.array(data["file"])
         for problem in [array] if isinstance(array, str) else _table_problems(array, data["file"]):
@@ -49,6 +44,16 @@ def check_data(e: Resolved, files: Files) -> Iterator[SpecError]:
     elif data["kind"] != "markov" and isinstance(data.get("file"), str) and files.problem(data["file"]):
         yield e.error(("data", "file"), files.problem(data["file"]))  # of a plugin's
     yield from _states(e, facts_of(e, files))
+
+
+def text_problems(e: Resolved, data: dict[str, Any], files: Files) -> Iterator[SpecError]:
+    """What is wrong with a text file of the user's and its alphabet."""
+    problem = files.problem(data["file"])
+    if problem:
+        yield e.error(("data", "file"), problem)
+    repeated = sorted({c for c in data["alphabet"] if data["alphabet"].count(c) > 1})
+    if repeated:
+        yield e.error(("data", "alphabet"), f"characters listed more than once: {' '.join(map(repr, repeated))}")
 
 
 def check_process(e: Resolved, files: Files) -> Iterator[SpecError]:

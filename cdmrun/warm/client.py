@@ -26,8 +26,12 @@ SWITCH = "CDMRUN_WARM"
 #: Seconds to wait for a new nursery to have loaded everything.
 PATIENCE = 60.0
 
-#: What the terminal, Snakemake or a cluster send to a job; the child is the one to answer.
-FORWARDED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1)
+#: What Snakemake or a cluster send to a job: the child writes its checkpoint. Snakemake itself starts jobs with these
+#: ignored, so that they are left to the stage; so they are passed on even then.
+FOR_STAGES = (signal.SIGTERM, signal.SIGUSR1)
+
+#: What a terminal sends; whoever ignores these (nohup) wants the job to.
+FROM_TERMINALS = (signal.SIGINT, signal.SIGHUP)
 
 #: Places where processes that outlive their job are not welcome.
 ELSEWHERE = ("SLURM_JOB_ID", "TORCHELASTIC_RUN_ID", "KUBERNETES_SERVICE_HOST")
@@ -148,8 +152,8 @@ def _forwarding(child: int) -> Iterator[None]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(child, number)
 
-    heeded = [number for number in FORWARDED if signal.getsignal(number) is not signal.SIG_IGN]
-    kept = {number: signal.signal(number, forward) for number in heeded}
+    heeded = [number for number in FROM_TERMINALS if signal.getsignal(number) is not signal.SIG_IGN]
+    kept = {number: signal.signal(number, forward) for number in (*FOR_STAGES, *heeded)}
     try:
         yield
     finally:

@@ -26,7 +26,7 @@ data: {kind: potts_ring, states: 2, length: 2}
 forward_process: {kind: uniform}
 teacher: {kind: enumerated}
 baselines:
-  analytic: {nfe: [1, 8, 32, 128]}
+  analytic: {nfe: [1, 8, 32, 512]}
 evaluation: {samples: 1024, metrics: [tv, kl, chi2_p], timing: false}
 """
 

@@ -105,8 +105,8 @@ def _start_long_training(folder: Path, home: Path) -> tuple[subprocess.Popen[str
         subprocess.run(
             command(run.stage, run.key, "--out", "results"), cwd=folder, env=surroundings(home, True), check=True
         )
-    process = subprocess.Popen(
-        command(student.stage, student.key, "--out", "results", "--threads", "1"),
+    process = subprocess.Popen(  # as Snakemake starts it: SIGUSR1 is ignored until the stage takes it
+        ["env", "--ignore-signal=USR1", *command(student.stage, student.key, "--out", "results", "--threads", "1")],
         cwd=folder,
         env=surroundings(home, True),
         stderr=subprocess.PIPE,
@@ -120,9 +120,12 @@ def _start_long_training(folder: Path, home: Path) -> tuple[subprocess.Popen[str
     return process, folder / "results" / student.key
 
 
-def test_sigterm_reaches_the_child_which_writes_its_checkpoint(tmp_path: Path, home: Path) -> None:
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGUSR1])
+def test_a_signal_reaches_the_child_which_writes_its_checkpoint(
+    number: signal.Signals, tmp_path: Path, home: Path
+) -> None:
     process, product = _start_long_training(tmp_path / "long", home)
-    process.send_signal(signal.SIGTERM)
+    process.send_signal(number)
     _, said = process.communicate(timeout=60)
     assert process.returncode == 1
     assert "goes on from the checkpoint" in said
