@@ -22,7 +22,7 @@ def total_variation(p: Tensor, q: Tensor) -> float:
 
 def kl_divergence(p: Tensor, q: Tensor) -> float:
     """KL(p ‖ q) in nats; infinite where q misses what p has, or p's missing mass lies outside."""
-    if bool(((q <= TINY) & (p > 0)).any()) or float(p.sum()) < 1.0 - 1e-9:
+    if bool(((q <= TINY) & (p > 0)).any()) or float(p.sum()) < 1.0 - 1e-12:
         return math.inf
     return float((torch.xlogy(p, p) - torch.xlogy(p, q.clamp_min(TINY))).sum().clamp_min(0.0))
 
