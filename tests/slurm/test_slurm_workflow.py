@@ -30,7 +30,7 @@ students:
     family: {kind: factorized}
     nfe: [1, 2]
     model: {layers: 1, width: 16, heads: 1}
-    train: {steps: 2000, batch: 8, log_every: 50, checkpoint_every: 3600}
+    train: {steps: 8000, batch: 8, log_every: 50, checkpoint_every: 3600}
 baselines:
   analytic: {nfe: [1, 2]}
 evaluation: {samples: 16}
@@ -103,7 +103,7 @@ class Workflow:
 
     def steps(self) -> list[int]:
         """The steps that the last attempt at the training has reported."""
-        return [int(step) for step in re.findall(r": (\d+)/2000 ", self.log())]
+        return [int(step) for step in re.findall(r": (\d+)/8000 ", self.log())]
 
     def until_step(self, step: int) -> str:
         """Wait until the training has come to a step; the SLURM job that trains."""
