@@ -12,6 +12,7 @@ import torch
 
 from cdmrun.errors import UserError
 from cdmrun.stages.board import open_board
+from cdmrun.stages.heap import keep_freed_memory
 from cdmrun.stages.job import Job, clear_leftovers, exclusive, finish, is_complete, open_job
 from cdmrun.stages.lease import leased
 from cdmrun.training import Interrupted, joined
@@ -37,6 +38,7 @@ def run_stage(stage: str, key: str, out: Path, device: str = "auto", threads: in
     UserError
         If the run is unknown, an input is missing or damaged, or the job was asked to stop.
     """
+    keep_freed_memory()
     if threads is not None:
         torch.set_num_threads(threads)
     with joined() as group:
