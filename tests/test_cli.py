@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from cdmrun import cli
+from cdmrun.commands import asking
 
 SPEC = """\
 name: ring
@@ -282,7 +283,7 @@ def test_accidents_are_messages(
     def fail(specs: object) -> None:
         raise error
 
-    monkeypatch.setattr(cli, "chosen_specs", fail)
+    monkeypatch.setattr(asking, "chosen_specs", fail)
     result = call("plan")
     assert result.code == code
     assert word in result.err

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from cdmrun.cli import Like
+from cdmrun.commands.handling import Like
 from cdmrun.errors import UserError
 from cdmrun.manage.starting import TEMPLATES, new_spec
 from cdmrun.spec.load import load_specs

@@ -1,0 +1,86 @@
+"""Commands that change specs or products by hand: accept, gc, new."""
+
+from __future__ import annotations
+
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from cdmrun.commands.common import ASK, RESULTS, Out, Run, SpecOption, app, chosen_specs
+
+
+class Like(StrEnum):
+    """What a new spec starts from."""
+
+    text = "text"
+    digits = "digits"
+    exact = "exact"
+    chain = "chain"
+
+
+@app.command(rich_help_panel=ASK)
+def accept(
+    run: Run,
+    reason: Annotated[str, typer.Option(help="Why the changed code would make the same; status shows it.")],
+    specs: SpecOption = None,
+    out: Out = RESULTS,
+) -> None:
+    """Vouch for a stale-code product: the present code would make the same, so it counts as fresh.
+
+    The next change to the code of its stage makes it stale again.
+
+    Example: [cyan]cdmrun accept teachers/network-absorbing-kjv --reason "only a docstring changed"[/cyan]
+    """
+    from cdmrun.manage.accepting import accept_product
+    from cdmrun.manage.asking import ask
+    from cdmrun.stages.provenance import fingerprint
+
+    typer.echo(f"{accept_product(ask(run, specs, out).run, out, reason, fingerprint)}: accepted")
+
+
+@app.command(rich_help_panel=ASK)
+def gc(
+    specs: Annotated[
+        list[Path] | None,
+        typer.Argument(
+            metavar="SPEC",
+            help="Specs whose products stay; all below specs/ if none is given, but those in a folder base.",
+            show_default=False,
+        ),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only list what would go.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    out: Out = RESULTS,
+) -> None:
+    """Delete products that none of the specs asks for, and what complete trainings left in work/.
+
+    Never touches what a job holds, what cdmrun did not make, or anything outside the results folder.
+
+    Example: [cyan]cdmrun gc --dry-run[/cyan]
+    """
+    from cdmrun.manage.collecting import collect_garbage
+
+    if not specs:
+        found = sorted(Path("specs").glob("**/*.yaml"))
+        specs = chosen_specs([path for path in found if "base" not in path.parent.parts] or None)
+    collect_garbage(specs, out, dry_run, yes)
+
+
+new_app = typer.Typer(no_args_is_help=True, help="Start something new.")
+app.add_typer(new_app, name="new", rich_help_panel=ASK)
+
+
+@new_app.command("spec")
+def new_spec(
+    name: Annotated[str, typer.Argument(metavar="NAME", help="Of the file and of the experiment.")],
+    like: Annotated[Like, typer.Option(help="What it models.")] = Like.exact,
+) -> None:
+    """Write specs/NAME.yaml, a commented spec to start from.
+
+    Example: [cyan]cdmrun new spec my-first --like exact[/cyan]
+    """
+    from cdmrun.manage.starting import new_spec as write
+
+    typer.echo(write(name, like.value))
