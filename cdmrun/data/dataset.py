@@ -52,6 +52,10 @@ class Dataset:
         Where the data come from and on what terms.
     chain
         p_0 as a Markov chain, of which the splits are draws; None for all other data.
+    symbols
+        What each token stands for where that may be more, or less, than one character (an atom, a pitch, padding).
+    labels
+        The class of each sequence, counted from 0, [n] for every split; None where there are no classes.
     """
 
     name: str
@@ -65,6 +69,8 @@ class Dataset:
     source: str
     licence: str
     chain: MarkovChain | None = None
+    symbols: tuple[str, ...] | None = None
+    labels: dict[str, Tokens] | None = None
 
     def __post_init__(self) -> None:
         for name, tokens in self.splits.items():
@@ -78,6 +84,12 @@ class Dataset:
             raise ValueError(f"chain over {self.chain.vocabulary} tokens for a vocabulary of {self.vocabulary}")
         if self.alphabet is not None and len(self.alphabet) != self.vocabulary:
             raise ValueError(f"alphabet of {len(self.alphabet)} for a vocabulary of {self.vocabulary}")
+        if self.symbols is not None and len(self.symbols) != self.vocabulary:
+            raise ValueError(f"{len(self.symbols)} symbols for a vocabulary of {self.vocabulary}")
+        if self.labels is not None:
+            shapes = {name: classes.shape for name, classes in self.labels.items()}
+            if shapes != {name: (len(tokens),) for name, tokens in self.splits.items()}:
+                raise ValueError(f"labels of shape {shapes} are not one for each sequence of each split")
 
     @property
     def enumerable(self) -> bool:
@@ -85,8 +97,10 @@ class Dataset:
         return self.table is not None
 
     def decode(self, tokens: npt.ArrayLike) -> str:
-        """One sequence [L] as a string: characters of the alphabet, or numbers separated by spaces."""
+        """One sequence [L] as a string: its symbols or characters joined, or numbers separated by spaces."""
         values = np.asarray(tokens).reshape(-1)
+        if self.symbols is not None:
+            return "".join(self.symbols[int(v)] for v in values)
         if self.alphabet is None:
             return " ".join(str(int(v)) for v in values)
         return "".join(self.alphabet[int(v)] for v in values)
@@ -97,6 +111,7 @@ class Dataset:
         arrays: dict[str, npt.NDArray[Any]] = {f"split_{name}": tokens for name, tokens in self.splits.items()}
         if self.table is not None:
             arrays["table"] = self.table
+        arrays |= {f"labels_{name}": classes for name, classes in (self.labels or {}).items()}
         if self.chain is not None:
             arrays |= {"chain_initial": self.chain.initial, "chain_transition": self.chain.transition}
 
@@ -114,6 +129,10 @@ class Dataset:
             name: {"sequences": len(tokens), "tokens": int(tokens.size)} for name, tokens in self.splits.items()
         }
         meta["leakage"] = leakage(self.splits)
+        if self.symbols is not None:
+            meta["symbols"] = list(self.symbols)
+        if self.labels is not None:
+            meta["classes"] = 1 + max(int(classes.max(initial=0)) for classes in self.labels.values())
         if self.chain is not None:
             bits = self.chain.entropy(self.length) / (self.length * np.log(2.0))
             meta["chain"] = {"order": self.chain.order, "entropy_bits_per_token": float(bits)}
@@ -140,7 +159,9 @@ class Dataset:
             chain = None
             if "chain_transition" in arrays:
                 chain = MarkovChain(arrays["chain_initial"], arrays["chain_transition"])
-            return cls(**fields, splits=splits, table=arrays.get("table"), chain=chain)
+            labels = {name: arrays[f"labels_{name}"] for name in splits} if "classes" in meta else None
+            symbols = tuple(meta["symbols"]) if "symbols" in meta else None
+            return cls(**fields, splits=splits, table=arrays.get("table"), chain=chain, symbols=symbols, labels=labels)
         except (KeyError, TypeError, ValueError, UserError) as error:
             raise UserError(
                 f"{folder}: {META_FILE} and {ARRAYS_FILE} do not fit together: {error}",

@@ -19,9 +19,10 @@ def load_digits() -> Dataset:
     """
     from sklearn.datasets import load_digits as load_bundled  # 1 s to import: only where it is used
 
-    images = np.asarray(load_bundled().data).astype(np.uint8)
+    bundled = load_bundled()
+    images, classes = np.asarray(bundled.data).astype(np.uint8), np.asarray(bundled.target).astype(np.uint8)
     _, first = np.unique(images, axis=0, return_index=True)
-    images = images[np.sort(first)]
+    images, classes = images[np.sort(first)], classes[np.sort(first)]
     order = np.random.default_rng(_PERMUTATION_SEED).permutation(len(images))
     return Dataset(
         name="digits",
@@ -38,4 +39,9 @@ def load_digits() -> Dataset:
         image_shape=(SIDE, SIDE),
         source="scikit-learn load_digits: optical recognition of handwritten digits, E. Alpaydin and C. Kaynak, UCI",
         licence="data CC BY 4.0; scikit-learn BSD-3-Clause",
+        labels={
+            "train": classes[order[TEST_IMAGES:]],
+            "judge": np.empty(0, np.uint8),
+            "test": classes[order[:TEST_IMAGES]],
+        },
     )

@@ -29,3 +29,13 @@ def test_the_split_is_always_the_same_and_mixed() -> None:
     np.testing.assert_array_equal(first.splits["test"], second.splits["test"])
     gap = first.splits["test"].mean() - first.splits["train"].mean()
     assert abs(gap) < 0.1
+
+
+def test_every_image_has_its_digit() -> None:
+    """Means of a class lie nearest to most of the test images of that class: labels and images go together."""
+    data = load({"kind": "digits"})
+    assert data.labels is not None
+    assert set(data.labels["train"].tolist()) == set(range(10))
+    means = np.stack([data.splits["train"][data.labels["train"] == digit].mean(axis=0) for digit in range(10)])
+    distance = ((data.splits["test"][:, None].astype(float) - means) ** 2).sum(axis=-1)
+    assert (distance.argmin(axis=1) == data.labels["test"]).mean() > 0.8
