@@ -135,6 +135,25 @@ def test_marginals_match_enumeration(kind: str) -> None:
                 assert marginals[row, i].tolist() == [float(a == FIXED[row, i]) for a in range(V)]
 
 
+@every_family
+def test_predictives_match_enumeration(kind: str) -> None:
+    """q(x^i | spoken tokens before i) is a ratio of sums over sequences, and their product is the likelihood."""
+    law = make_law(kind)
+    for x in (torch.tensor([[1, 2, 0], [2, 1, 0], [0, MASK, 2], [0, MASK, MASK]]), torch.tensor([[2, 0, 1]] * BATCH)):
+        found = law.predictives(x)
+        assert found.shape == (BATCH, L, V)
+        torch.testing.assert_close(found.logsumexp(-1), torch.zeros(BATCH, L, dtype=torch.float64), atol=1e-12, rtol=0)
+        for row in range(BATCH):
+            rows, tokens = table(law, row), x[row].tolist()
+            for i in SPOKEN[row].nonzero()[:, 0].tolist():
+                before = [j for j in range(i) if SPOKEN[row, j]]
+                agree = {y: p for y, p in rows.items() if all(y[j] == tokens[j] for j in before)}
+                expected = [sum(p for y, p in agree.items() if y[i] == a) / sum(agree.values()) for a in range(V)]
+                np.testing.assert_allclose(found[row, i].exp().numpy(), expected, atol=1e-12)
+        taken = found.gather(-1, x.clamp_max(V - 1).unsqueeze(-1)).squeeze(-1)
+        torch.testing.assert_close(torch.where(SPOKEN, taken, 0.0).sum(-1), law.log_prob(x), atol=1e-12, rtol=0)
+
+
 def _weights() -> Tensor:
     """Random log-weights [BATCH, L, V], one token all but forbidden."""
     log_w = torch.randn(BATCH, L, V, dtype=torch.float64, generator=generator(8))
@@ -203,7 +222,11 @@ def test_gradients_are_finite_even_where_unaries_are_extreme(kind: str, peak: fl
     unary = (peak * torch.sign(torch.randn(BATCH, L, V, generator=generator(2)))).requires_grad_()
     law = head(features, unary, FIXED, SPOKEN)
     worst = unary.argmin(-1)
-    values = [law.log_prob(worst), law.log_probabilities(torch.tensor(SEQUENCES)).sum(-1)]
+    values = [
+        law.log_prob(worst),
+        law.predictives(worst).sum((-1, -2)),
+        law.log_probabilities(torch.tensor(SEQUENCES)).sum(-1),
+    ]
     if law.exact_expectation:  # an estimate is for scoring only
         values.append(law.log_expectation(_weights().float()))
     loss = torch.stack([value.double().sum() for value in values]).sum()

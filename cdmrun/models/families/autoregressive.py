@@ -25,10 +25,8 @@ class Autoregressive(JointDistribution):
     head: AutoregressiveHead = shared()
 
     def log_prob(self, x: Tensor) -> Tensor:
-        seen = torch.where(self.spoken, x, self.fixed)
-        log_probs = self.head.all_logits(self.hidden, self.unary, seen).log_softmax(-1)
         index = x.clamp_max(self.unary.shape[-1] - 1).unsqueeze(-1)
-        return torch.where(self.spoken, log_probs.gather(-1, index).squeeze(-1), 0.0).sum(-1)
+        return torch.where(self.spoken, self.predictives(x).gather(-1, index).squeeze(-1), 0.0).sum(-1)
 
     def sample(self, generator: torch.Generator) -> Tensor:
         return self._decode(None, generator)[0]
@@ -42,6 +40,10 @@ class Autoregressive(JointDistribution):
             raise ValueError("the autoregressive family estimates this expectation: pass a generator")
         estimates = torch.stack([self._decode(log_w, generator)[1] for _ in range(draws)])
         return estimates.logsumexp(0) - torch.log(torch.tensor(float(draws)))
+
+    def predictives(self, x: Tensor) -> Tensor:
+        seen = torch.where(self.spoken, x, self.fixed)
+        return self.head.all_logits(self.hidden, self.unary, seen).log_softmax(-1)
 
     def _decode(self, log_w: Tensor | None, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """Decode left to right, tilted by w; returns the tokens [B, L] and the log-weight [B]."""

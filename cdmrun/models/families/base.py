@@ -53,6 +53,14 @@ class JointDistribution(ABC):
         and ``draws`` serve families for which the sum is intractable (`exact_expectation` is false).
         """
 
+    @abstractmethod
+    def predictives(self, x: Tensor) -> Tensor:
+        """log q(x^i = a | the spoken tokens of x before i) for every a, int64 [B, L] → normalised [B, L, V], nats.
+
+        `log_prob` is the sum over spoken positions of these at x. At unspoken positions it is the law of what would
+        be emitted there, or of nothing at all: leave them out.
+        """
+
     def marginals(self) -> Tensor:
         """P(x^i = a) for every position, [B, L, V] in float64; a known position is a point mass.
 

@@ -30,6 +30,9 @@ class Factorized(JointDistribution):
         each = (self.log_probs + log_w.to(self.log_probs.dtype)).logsumexp(-1)
         return torch.where(self.spoken, each, 0.0).sum(-1)
 
+    def predictives(self, x: Tensor) -> Tensor:
+        return self.log_probs
+
     def marginals(self) -> Tensor:
         return self._known_marginals(self.log_probs.double().exp())
 

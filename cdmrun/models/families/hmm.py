@@ -36,13 +36,19 @@ class HiddenMarkov(JointDistribution):
     def log_prob(self, x: Tensor) -> Tensor:
         token = x.clamp_max(self.emission.shape[1] - 1)
         scale = self.unary.gather(-1, token.unsqueeze(-1)).squeeze(-1)
-        return self._forward(self.emission.T[token] / self._emission_normaliser(), scale)
+        return self._forward(self.emission.T[token] / self._emission_normaliser(), scale)[0]
+
+    def predictives(self, x: Tensor) -> Tensor:
+        token = x.clamp_max(self.emission.shape[1] - 1)
+        normaliser = self._emission_normaliser()
+        states = self._forward(self.emission.T[token] / normaliser, torch.zeros_like(self.unary[..., 0]))[1]
+        return self.unary + ((states / normaliser) @ self.emission).log()
 
     def log_expectation(self, log_w: Tensor, generator: torch.Generator | None = None, draws: int = 1) -> Tensor:
         weighted = self.unary + log_w.to(self.unary.dtype)
         scale = weighted.amax(-1)
         emitted = (weighted - scale.unsqueeze(-1)).exp() @ self.emission.T
-        return self._forward(emitted / self._emission_normaliser(), scale)
+        return self._forward(emitted / self._emission_normaliser(), scale)[0]
 
     def sample(self, generator: torch.Generator) -> Tensor:
         entering = (self.start - self.start.amax(-1, keepdim=True)).exp()
@@ -71,20 +77,24 @@ class HiddenMarkov(JointDistribution):
         entering = (self.start - self.start.amax(-1, keepdim=True)).exp()
         return entering, entering @ self.transition.T
 
-    def _forward(self, emitted: Tensor, scale: Tensor) -> Tensor:
-        """The forward algorithm, rescaled at each position; emission factors [B, L, S] times exp(scale [B, L])."""
+    def _forward(self, emitted: Tensor, scale: Tensor) -> tuple[Tensor, Tensor]:
+        """The forward algorithm, rescaled at each position; emission factors [B, L, S] times exp(scale [B, L]).
+
+        Returns the log-likelihood, [B], and the law of each state given what is emitted before it, [B, L, S].
+        """
         entering, normaliser = self._transitions()
         emitted = torch.where(self.spoken.unsqueeze(-1), emitted, 1.0)
         log_likelihood = torch.where(self.spoken, scale, 0.0).sum(-1)
-        belief = entering[:, 0] / entering[:, 0].sum(-1, keepdim=True) * emitted[:, 0]
+        states = [entering[:, 0] / entering[:, 0].sum(-1, keepdim=True)]
+        belief = states[0] * emitted[:, 0]
         masses = []
         for i in range(1, emitted.shape[1]):
             mass = belief.sum(-1, keepdim=True)
             masses.append(mass)
-            moved = (belief / (mass * normaliser[:, i])) @ self.transition
-            belief = moved * entering[:, i] * emitted[:, i]
+            states.append((belief / (mass * normaliser[:, i])) @ self.transition * entering[:, i])
+            belief = states[i] * emitted[:, i]
         masses.append(belief.sum(-1, keepdim=True))
-        return log_likelihood + torch.cat(masses, -1).log().sum(-1)
+        return log_likelihood + torch.cat(masses, -1).log().sum(-1), torch.stack(states, 1)
 
 
 class HiddenMarkovHead(Head):

@@ -47,6 +47,16 @@ class Joint(JointDistribution):
             total = total + spoken_w[:, i, self.sequences[:, i]]
         return (self.log_probs + total).logsumexp(-1)
 
+    def predictives(self, x: Tensor) -> Tensor:
+        batch, length = x.shape
+        log_probs, laws = self.log_probs, []
+        for i in range(length):
+            by_token = log_probs.view(batch, self.vocabulary**i, self.vocabulary, -1)
+            laws.append(by_token.logsumexp((1, 3)).log_softmax(-1))
+            disagrees = (self.sequences[:, i] != x[:, i : i + 1]) & self.spoken[:, i : i + 1]
+            log_probs = log_probs.masked_fill(disagrees, -torch.inf)
+        return torch.stack(laws, 1)
+
     def marginals(self) -> Tensor:
         one_hot = nn.functional.one_hot(self.sequences, self.vocabulary).double()
         return self._known_marginals(torch.einsum("bn,nla->bla", self.log_probs.double().exp(), one_hot))

@@ -23,10 +23,19 @@ class Mixture(JointDistribution):
         spoken = torch.where(self.spoken.unsqueeze(-1), each, 0.0).sum(1)
         return (self.log_weights + spoken).logsumexp(-1)
 
-    def log_prob(self, x: Tensor) -> Tensor:
+    def _each(self, x: Tensor) -> Tensor:
+        """log q_im(x^i), [B, L, M]."""
         index = x.clamp_max(self.log_probs.shape[-1] - 1)[..., None, None]
-        each = self.log_probs.gather(-1, index.expand(-1, -1, self.log_probs.shape[2], 1)).squeeze(-1)
-        return self._combine(each)
+        return self.log_probs.gather(-1, index.expand(-1, -1, self.log_probs.shape[2], 1)).squeeze(-1)
+
+    def log_prob(self, x: Tensor) -> Tensor:
+        return self._combine(self._each(x))
+
+    def predictives(self, x: Tensor) -> Tensor:
+        each = torch.where(self.spoken.unsqueeze(-1), self._each(x), 0.0)
+        before = nn.functional.pad(each[:, :-1].cumsum(1), (0, 0, 1, 0))
+        component = (self.log_weights.unsqueeze(1) + before).log_softmax(-1)  # given the tokens before, [B, L, M]
+        return (component.unsqueeze(-1) + self.log_probs).logsumexp(2)
 
     def log_probabilities(self, sequences: Tensor) -> Tensor:
         total = self.log_weights.unsqueeze(-1)  # [B, M, N], one position at a time
