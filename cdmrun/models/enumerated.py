@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import torch
@@ -152,6 +153,10 @@ class EnumeratedPosterior(JointDistribution):
 
     def log_expectation(self, log_w: Tensor, generator: torch.Generator | None = None, draws: int = 1) -> Tensor:
         return self.joint.log_expectation(log_w, generator, draws)
+
+    def predictives(self, x: Tensor) -> Tensor:
+        possible = replace(self.joint, log_probs=self.log_probs.clamp_min(math.log(TINY)))
+        return possible.predictives(x)  # finite, even given tokens that cannot be
 
     def marginals(self) -> Tensor:
         at = one_time(self.t)

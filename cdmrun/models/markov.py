@@ -71,9 +71,16 @@ class MarkovPosterior(JointDistribution):
     chain: WeightedChain = shared()
 
     def log_prob(self, x: Tensor) -> Tensor:
-        token = x.clamp_max(self.chain.vocabulary - 1).unsqueeze(-1)
-        said = torch.full_like(self.log_evidence, -torch.inf).scatter(-1, token, 0.0)
-        return self._log_mean(said)
+        return self._log_mean(self._said(x))
+
+    def predictives(self, x: Tensor) -> Tensor:
+        """One forward–backward pass a position: L times the cost of `marginals`."""
+        said, laws = torch.where(self.spoken.unsqueeze(-1), self._factors + self._said(x), self._factors), []
+        for i in range(x.shape[1]):
+            known = torch.cat([said[:, :i], self._factors[:, i:]], 1)
+            impossible = self.chain.impossible(known)[:, None, None]  # given them, anything may follow
+            laws.append(self.chain.marginals(known.masked_fill(impossible, 0.0))[:, i])
+        return torch.stack(laws, 1).clamp_min(TINY).log()
 
     def log_expectation(self, log_w: Tensor, generator: torch.Generator | None = None, draws: int = 1) -> Tensor:
         return self._log_mean(log_w.to(self.log_evidence.dtype))
@@ -83,6 +90,11 @@ class MarkovPosterior(JointDistribution):
 
     def marginals(self) -> Tensor:
         return self._known_marginals(self.chain.marginals(self._factors))
+
+    def _said(self, x: Tensor) -> Tensor:
+        """log of the indicator of x^i, [B, L, V]."""
+        token = x.clamp_max(self.chain.vocabulary - 1).unsqueeze(-1)
+        return torch.full_like(self.log_evidence, -torch.inf).scatter(-1, token, 0.0)
 
     def _log_mean(self, log_w: Tensor) -> Tensor:
         """log E Π_{i spoken} w_i(x^i), [B]; −690 · L for zero."""

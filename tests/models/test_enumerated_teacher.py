@@ -62,6 +62,9 @@ def test_zeros_in_the_table_give_no_nan(kind: str, t: float) -> None:
     assert not law.log_probabilities(enumerate_states(3, 2)).isnan().any()
     assert not law.log_prob(enumerate_states(3, 2)[:1].expand(len(states), -1)).isnan().any()
     torch.testing.assert_close(law.marginals().sum(-1), torch.ones(len(states), 2, dtype=torch.float64))
+    predictives = law.predictives(enumerate_states(3, 2)[3:4].expand(len(states), -1))
+    assert predictives.isfinite().all()
+    torch.testing.assert_close(predictives.exp().sum(-1), torch.ones(len(states), 2, dtype=torch.float64))
 
 
 def test_the_table_must_fit_the_process_and_memory() -> None:

@@ -146,6 +146,14 @@ def test_masks_that_are_not_spoken_are_summed_out(order: int) -> None:
         sequences = clean[[5, 40, 77]] if method == "log_prob" else clean
         found, wanted = getattr(law, method)(sequences), getattr(expected, method)(sequences)
         torch.testing.assert_close(found.exp(), wanted.exp(), **EXACT)
+    x = clean[[5, 40, 77]]
+    found, wanted = law.predictives(x), expected.predictives(x)
+    assert found.isfinite().all()
+    for row in range(3):  # up to the first token that cannot be
+        taken = wanted[row].gather(-1, x[row].unsqueeze(-1)).squeeze(-1)
+        said = (torch.where(spoken[row], taken, 0.0) > -600).cumprod(0).bool()
+        before = torch.cat([torch.ones(1, dtype=torch.bool), said[:-1]])
+        torch.testing.assert_close(found[row, before].exp(), wanted[row, before].exp(), **EXACT)
     log_w = torch.randn(3, 4, 3, dtype=torch.float64, generator=generator(2))
     torch.testing.assert_close(law.log_expectation(log_w), expected.log_expectation(log_w), **EXACT)
     drawn = law.sample(generator(3))
