@@ -25,9 +25,6 @@ from cdmrun.plugins import Plugin, installed_plugins
 #: (V, L) of a resolved ``data`` section; None where only a file can tell.
 Shape = tuple[int | None, int | None]
 
-#: What sequences can be, for metrics and pictures that are about such things only.
-DOMAINS = ("molecules", "images", "chorales")
-
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
@@ -82,8 +79,6 @@ class DataMember(Member):
         (V, L) as it follows from the options.
     enumerable, ordinal, text
         Whether its law is a table of all sequences; its tokens are levels; it can be read.
-    domain
-        What its sequences are, for metrics and pictures that are about such things only: one of `DOMAINS`, or nothing.
     labelled
         Whether each sequence has a class (`Dataset.labels`).
     """
@@ -95,13 +90,7 @@ class DataMember(Member):
     enumerable: bool = False
     ordinal: bool = False
     text: bool = False
-    domain: str = ""
     labelled: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.domain not in ("", *DOMAINS):
-            raise ValueError(f"data set {self.name}: domain {self.domain!r} is not one of {', '.join(DOMAINS)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,8 +168,8 @@ class MetricMember(Member):
     reads
         ``samples`` (a `SampleSet`), ``law`` (`ExactLaws`) or ``kernels`` (a `KernelSet`).
     needs
-        Data that a spec must have for it: ``law`` that can be written out, ``text``, ``chain``, one of `DOMAINS`, or
-        ``classes`` of images; nothing if empty.
+        Data that a spec must have for it: ``law`` that can be written out, ``text``, ``chain``, ``classes``; nothing
+        if empty.
     log_scale, unbounded
         Whether figures show it on a logarithmic scale; whether it may be infinite for a good reason.
     """
@@ -204,7 +193,7 @@ class MetricMember(Member):
             "direction": ("lower", "higher", "reference", "none"),
             "exactness": ("exact", "bound", "estimate"),
             "reads": ("samples", "law", "kernels"),
-            "needs": ("", "law", "text", "chain", *DOMAINS, "classes"),
+            "needs": ("", "law", "text", "chain", "classes"),
         }
         for key, values in allowed.items():
             if getattr(self, key) not in values:

@@ -52,8 +52,6 @@ class Dataset:
         Where the data come from and on what terms.
     chain
         p_0 as a Markov chain, of which the splits are draws; None for all other data.
-    symbols
-        What each token stands for where that may be more, or less, than one character (an atom, a pitch, padding).
     labels
         The class of each sequence, counted from 0, [n] for every split; None where there are no classes.
     """
@@ -69,7 +67,6 @@ class Dataset:
     source: str
     licence: str
     chain: MarkovChain | None = None
-    symbols: tuple[str, ...] | None = None
     labels: dict[str, Tokens] | None = None
 
     def __post_init__(self) -> None:
@@ -84,8 +81,6 @@ class Dataset:
             raise ValueError(f"chain over {self.chain.vocabulary} tokens for a vocabulary of {self.vocabulary}")
         if self.alphabet is not None and len(self.alphabet) != self.vocabulary:
             raise ValueError(f"alphabet of {len(self.alphabet)} for a vocabulary of {self.vocabulary}")
-        if self.symbols is not None and len(self.symbols) != self.vocabulary:
-            raise ValueError(f"{len(self.symbols)} symbols for a vocabulary of {self.vocabulary}")
         if self.labels is not None:
             shapes = {name: classes.shape for name, classes in self.labels.items()}
             if shapes != {name: (len(tokens),) for name, tokens in self.splits.items()}:
@@ -97,10 +92,8 @@ class Dataset:
         return self.table is not None
 
     def decode(self, tokens: npt.ArrayLike) -> str:
-        """One sequence [L] as a string: its symbols or characters joined, or numbers separated by spaces."""
+        """One sequence [L] as a string: characters of the alphabet, or numbers separated by spaces."""
         values = np.asarray(tokens).reshape(-1)
-        if self.symbols is not None:
-            return "".join(self.symbols[int(v)] for v in values)
         if self.alphabet is None:
             return " ".join(str(int(v)) for v in values)
         return "".join(self.alphabet[int(v)] for v in values)
@@ -129,8 +122,6 @@ class Dataset:
             name: {"sequences": len(tokens), "tokens": int(tokens.size)} for name, tokens in self.splits.items()
         }
         meta["leakage"] = leakage(self.splits)
-        if self.symbols is not None:
-            meta["symbols"] = list(self.symbols)
         if self.labels is not None:
             meta["classes"] = 1 + max(int(classes.max(initial=0)) for classes in self.labels.values())
         if self.chain is not None:
@@ -160,8 +151,7 @@ class Dataset:
             if "chain_transition" in arrays:
                 chain = MarkovChain(arrays["chain_initial"], arrays["chain_transition"])
             labels = {name: arrays[f"labels_{name}"] for name in splits} if "classes" in meta else None
-            symbols = tuple(meta["symbols"]) if "symbols" in meta else None
-            return cls(**fields, splits=splits, table=arrays.get("table"), chain=chain, symbols=symbols, labels=labels)
+            return cls(**fields, splits=splits, table=arrays.get("table"), chain=chain, labels=labels)
         except (KeyError, TypeError, ValueError, UserError) as error:
             raise UserError(
                 f"{folder}: {META_FILE} and {ARRAYS_FILE} do not fit together: {error}",

@@ -33,7 +33,6 @@ MEMBERS = (
         implementation="cdmrun.data.digits:load_digits",
         shape=lambda data: (17, 64),
         ordinal=True,
-        domain="images",
         labelled=True,
     ),
     DataMember(

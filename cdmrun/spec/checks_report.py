@@ -4,11 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from cdmrun.registry import DOMAINS
 from cdmrun.spec.errors import SpecError, Step, did_you_mean
 from cdmrun.spec.facts import Facts, facts_of, needs_a_law
 from cdmrun.spec.inputs import Files
-from cdmrun.spec.kinds import data_kind, domain_kinds, labelled_kinds, text_kinds
+from cdmrun.spec.kinds import data_kind, labelled_kinds, text_kinds
 from cdmrun.spec.metric_kinds import metric
 from cdmrun.spec.resolve import Resolved
 
@@ -38,10 +37,8 @@ def _lacking(needs: str, facts: Facts) -> str:
         return f"needs text ({', '.join(text_kinds())}), not {facts.kind}"
     if needs == "chain" and facts.kind != "markov":
         return f"needs the true entropy (data of kind markov), not {facts.kind}: use nll_bound"
-    if needs in DOMAINS and data_kind(facts.kind).domain != needs:
-        return f"needs {needs} ({', '.join(domain_kinds(needs))}), not {facts.kind}"
-    if needs == "classes" and not (data_kind(facts.kind).domain == "images" and data_kind(facts.kind).labelled):
-        return f"needs images with classes ({', '.join(labelled_kinds())}), not {facts.kind}"
+    if needs == "classes" and not data_kind(facts.kind).labelled:
+        return f"needs sequences with classes ({', '.join(labelled_kinds())}), not {facts.kind}"
     return ""
 
 

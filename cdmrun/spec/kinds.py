@@ -22,11 +22,6 @@ def text_kinds() -> tuple[str, ...]:
     return tuple(name for name in names("data") if data_kind(name).text)
 
 
-def domain_kinds(domain: str) -> tuple[str, ...]:
-    """The kinds whose sequences are molecules, images or chorales."""
-    return tuple(name for name in names("data") if data_kind(name).domain == domain)
-
-
 def labelled_kinds() -> tuple[str, ...]:
-    """The kinds of images that have classes."""
-    return tuple(name for name in domain_kinds("images") if data_kind(name).labelled)
+    """The kinds whose sequences have classes."""
+    return tuple(name for name in names("data") if data_kind(name).labelled)

@@ -69,24 +69,21 @@ def test_meta_tells_sizes_source_licence_and_leakage(tmp_path: Path) -> None:
     assert meta["licence"] == "none"
 
 
-def test_symbols_and_labels_are_kept(tmp_path: Path) -> None:
+def test_labels_are_kept(tmp_path: Path) -> None:
     labels = {"train": np.array([0, 3], np.uint8), "judge": np.empty(0, np.uint8), "test": np.array([1], np.uint8)}
-    data = small(alphabet=None, symbols=("C", "Cl", ""), labels=labels)
+    data = small(labels=labels)
     data.save(tmp_path)
     back = Dataset.read(tmp_path)
-    assert back.symbols == ("C", "Cl", "")
     assert back.labels is not None
     assert {name: classes.tolist() for name, classes in back.labels.items()} == {
         "train": [0, 3],
         "judge": [],
         "test": [1],
     }
-    meta = json.loads((tmp_path / "meta.json").read_text())
-    assert (meta["classes"], meta["symbols"]) == (4, ["C", "Cl", ""])
+    assert json.loads((tmp_path / "meta.json").read_text())["classes"] == 4
 
 
 def test_decode() -> None:
-    assert small(alphabet=None, symbols=("C", "Cl", "")).decode([1, 0, 2]) == "ClC"
     assert small().decode(np.array([0, 2, 1])) == "a b"
     assert small(alphabet=None).decode([0, 2, 1]) == "0 2 1"
 
@@ -140,12 +137,11 @@ def test_pickles_are_never_loaded(tmp_path: Path) -> None:
         {"alphabet": "ab"},
         {"table": np.full((3, 3, 3), 1 / 27)},
         {"chain": MarkovChain.random(4, 1)},
-        {"symbols": ("C", "N")},
         {"labels": {"train": np.array([0, 1], np.uint8), "test": np.array([1], np.uint8)}},
     ],
 )
 def test_inconsistent_data_sets_cannot_be_made(changes: dict[str, object]) -> None:
-    with pytest.raises(ValueError, match=r"split|alphabet|table|chain|symbols|labels"):
+    with pytest.raises(ValueError, match=r"split|alphabet|table|chain|labels"):
         small(**changes)
 
 
