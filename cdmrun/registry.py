@@ -22,6 +22,9 @@ from typing import Any, ClassVar
 from cdmrun.errors import UserError
 from cdmrun.plugins import Plugin, installed_plugins
 
+#: What sequences of data can show.
+CONTENTS = ("text", "images", "molecules", "chorales")
+
 #: (V, L) of a resolved ``data`` section; None where only a file can tell.
 Shape = tuple[int | None, int | None]
 
@@ -77,8 +80,10 @@ class DataMember(Member):
     ----------
     shape
         (V, L) as it follows from the options.
-    enumerable, ordinal, text
-        Whether its law is a table of all sequences; its tokens are levels; it can be read.
+    enumerable, ordinal
+        Whether its law is a table of all sequences; its tokens are levels.
+    content
+        What a sequence shows: one of `CONTENTS`, for which there are metrics of its own, or nothing such.
     labelled
         Whether each sequence has a class (`Dataset.labels`).
     """
@@ -89,8 +94,13 @@ class DataMember(Member):
     shape: Callable[[Mapping[str, Any]], Shape]
     enumerable: bool = False
     ordinal: bool = False
-    text: bool = False
+    content: str = ""
     labelled: bool = False
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.content not in ("", *CONTENTS):
+            raise ValueError(f"data set {self.name}: content {self.content!r} is not one of {', '.join(CONTENTS)}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -168,8 +178,8 @@ class MetricMember(Member):
     reads
         ``samples`` (a `SampleSet`), ``law`` (`ExactLaws`) or ``kernels`` (a `KernelSet`).
     needs
-        Data that a spec must have for it: ``law`` that can be written out, ``text``, ``chain``, ``classes``; nothing
-        if empty.
+        Data that a spec must have for it: a ``law`` that can be written out, a ``chain``, ``classes``, or one of
+        `CONTENTS`; nothing if empty.
     log_scale, unbounded
         Whether figures show it on a logarithmic scale; whether it may be infinite for a good reason.
     """
@@ -193,7 +203,7 @@ class MetricMember(Member):
             "direction": ("lower", "higher", "reference", "none"),
             "exactness": ("exact", "bound", "estimate"),
             "reads": ("samples", "law", "kernels"),
-            "needs": ("", "law", "text", "chain", "classes"),
+            "needs": ("", "law", "chain", "classes", *CONTENTS),
         }
         for key, values in allowed.items():
             if getattr(self, key) not in values:

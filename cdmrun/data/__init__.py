@@ -5,7 +5,7 @@ Numpy and scipy only; nothing here knows a spec, a plan or torch.
 
 from __future__ import annotations
 
-from cdmrun.data import digits, grid, ising, kjv, markov, potts, sentences, table, text
+from cdmrun.data import digits, grid, ising, kjv, markov, molecules, potts, sentences, table, text
 from cdmrun.data.dataset import Dataset
 from cdmrun.data.leakage import leakage
 from cdmrun.data.registry import kinds, load
@@ -20,6 +20,7 @@ __all__ = [
     "leakage",
     "load",
     "markov",
+    "molecules",
     "potts",
     "sentences",
     "table",

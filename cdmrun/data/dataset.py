@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import zipfile
 import zlib
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
@@ -15,7 +16,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cdmrun.data.chain import MarkovChain
-from cdmrun.data.leakage import leakage
+from cdmrun.data.leakage import RUN, leakage
 from cdmrun.errors import UserError
 from cdmrun.files import read_json, write_json, write_with
 
@@ -24,7 +25,7 @@ Tokens = npt.NDArray[np.integer[Any]]
 SPLITS = ("train", "judge", "test")
 ARRAYS_FILE = "dataset.npz"
 META_FILE = "meta.json"
-_META_FIELDS = ("name", "vocabulary", "length", "ordinal", "alphabet", "image_shape", "source", "licence")
+_META_FIELDS = ("name", "vocabulary", "length", "ordinal", "alphabet", "image_shape", "source", "licence", "dropped")
 
 
 @dataclass(frozen=True, eq=False)
@@ -45,7 +46,8 @@ class Dataset:
     ordinal
         Whether neighbouring tokens are similar (grey levels).
     alphabet
-        The character each token stands for, for text.
+        What each token is spelled as, for data that are strings: a text's characters as one string, otherwise a tuple
+        of strings, among which the empty one is padding.
     image_shape
         (height, width) of images, row-major, height · width = L.
     source, licence
@@ -54,6 +56,8 @@ class Dataset:
         p_0 as a Markov chain, of which the splits are draws; None for all other data.
     labels
         The class of each sequence, counted from 0, [n] for every split; None where there are no classes.
+    dropped
+        How many sequences of the source are in no split, since they do not fit.
     """
 
     name: str
@@ -62,12 +66,13 @@ class Dataset:
     splits: dict[str, Tokens]
     table: npt.NDArray[np.float64] | None
     ordinal: bool
-    alphabet: str | None
+    alphabet: Sequence[str] | None
     image_shape: tuple[int, int] | None
     source: str
     licence: str
     chain: MarkovChain | None = None
     labels: dict[str, Tokens] | None = None
+    dropped: int = 0
 
     def __post_init__(self) -> None:
         for name, tokens in self.splits.items():
@@ -91,8 +96,15 @@ class Dataset:
         """Whether p_0 is a table."""
         return self.table is not None
 
+    @property
+    def padding(self) -> int | None:
+        """The token that stands for nothing, for sequences shorter than L; None where there is none."""
+        if self.alphabet is None or isinstance(self.alphabet, str) or "" not in self.alphabet:
+            return None
+        return self.alphabet.index("")
+
     def decode(self, tokens: npt.ArrayLike) -> str:
-        """One sequence [L] as a string: characters of the alphabet, or numbers separated by spaces."""
+        """One sequence [L] as a string: spelled by the alphabet, or numbers separated by spaces."""
         values = np.asarray(tokens).reshape(-1)
         if self.alphabet is None:
             return " ".join(str(int(v)) for v in values)
@@ -121,7 +133,7 @@ class Dataset:
         meta["splits"] = {
             name: {"sequences": len(tokens), "tokens": int(tokens.size)} for name, tokens in self.splits.items()
         }
-        meta["leakage"] = leakage(self.splits)
+        meta["leakage"] = leakage(self.splits, RUN if isinstance(self.alphabet, str) else None)
         if self.labels is not None:
             meta["classes"] = 1 + max(int(classes.max(initial=0)) for classes in self.labels.values())
         if self.chain is not None:
@@ -142,7 +154,9 @@ class Dataset:
         meta = read_json(folder / META_FILE)
         arrays = read_arrays(folder / ARRAYS_FILE)
         try:
-            fields = {field: meta[field] for field in _META_FIELDS}
+            fields = {field: meta[field] for field in _META_FIELDS if field in meta or field != "dropped"}
+            if isinstance(fields["alphabet"], list):
+                fields["alphabet"] = tuple(fields["alphabet"])
             fields["image_shape"] = tuple(fields["image_shape"]) if fields["image_shape"] else None
             splits = {name: arrays[f"split_{name}"] for name in meta["splits"]}
             if meta["enumerable"] and "table" not in arrays:

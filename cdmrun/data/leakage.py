@@ -12,7 +12,7 @@ RUN = 32
 _BASE = np.uint64(0x9E3779B97F4A7C15)
 
 
-def leakage(splits: Mapping[str, npt.NDArray[Any]], run: int = RUN) -> dict[str, float]:
+def leakage(splits: Mapping[str, npt.NDArray[Any]], run: int | None = RUN) -> dict[str, float]:
     """Fraction of test sequences that occur in ``train`` and in ``judge``, whole or in part.
 
     Parameters
@@ -21,14 +21,15 @@ def leakage(splits: Mapping[str, npt.NDArray[Any]], run: int = RUN) -> dict[str,
         ``test`` and any of ``train``, ``judge``, each [n, L].
     run
         Length of the shorter run that is looked for as well, at any offset (a power of two); skipped when
-        the sequences are no longer than that.
+        the sequences are no longer than that. None: whole sequences only, for data that are no excerpts.
 
     Returns
     -------
     dict
         ``test_in_train`` and ``test_in_judge`` (exact duplicates), ``test_sharing_RUN_with_train`` and
-        ``…_judge`` (sequences with a run of ``run`` consecutive tokens that the other split has too). Runs are
-        compared by a 64-bit hash: a collision can only overstate the leak, by less than 1e-6 at 10⁷ runs.
+        ``…_judge`` (sequences with a run of ``run`` consecutive tokens that the other split has too). Whole
+        sequences are compared token by token; runs by a 64-bit hash: a collision can only overstate the leak, by
+        less than 1e-6 at 10⁷ runs.
     """
     test = splits.get("test")
     if test is None or not len(test):
@@ -38,17 +39,32 @@ def leakage(splits: Mapping[str, npt.NDArray[Any]], run: int = RUN) -> dict[str,
         tokens = splits.get(other)
         if tokens is None or not len(tokens):
             continue
-        found[f"test_in_{other}"] = float(np.isin(_rows(test), _rows(tokens)).mean())
-        if test.shape[1] > run:
+        found[f"test_in_{other}"] = float(in_rows(test, tokens).mean())
+        if run is not None and test.shape[1] > run:
             shared = np.isin(_runs(test, run), _runs(tokens, run)).any(axis=1)
             found[f"test_sharing_{run}_with_{other}"] = float(shared.mean())
     return found
 
 
-def _rows(tokens: npt.NDArray[Any]) -> npt.NDArray[np.void]:
-    """Each sequence as one opaque value that compares by its bytes."""
-    rows = np.ascontiguousarray(tokens.astype(np.uint16))
-    return rows.view(np.dtype((np.void, rows.dtype.itemsize * rows.shape[1]))).reshape(-1)
+def in_rows(rows: npt.NDArray[Any], others: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
+    """Which rows [n] occur among the others, exactly; [n, L] and [m, L] unsigned tokens.
+
+    A 64-bit code a row says who may; the few that do are then compared token by token.
+    """
+    codes, among = _codes(rows), _codes(others)
+    found = np.isin(codes, among)
+    if found.any():
+        there = set(map(bytes, others[np.isin(among, codes[found])].astype(np.uint16)))
+        found[found] = [bytes(row) in there for row in rows[found].astype(np.uint16)]
+    return found
+
+
+def _codes(tokens: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
+    """Polynomial hash modulo 2⁶⁴ of each row, [n]."""
+    code = np.zeros(len(tokens), np.uint64)
+    for column in tokens.T:
+        code = code * _BASE + column.astype(np.uint64) + np.uint64(1)
+    return code
 
 
 def _runs(tokens: npt.NDArray[Any], run: int) -> npt.NDArray[np.uint64]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from pathlib import Path
 from typing import NamedTuple
 
@@ -33,7 +34,7 @@ class _Origin(NamedTuple):
     """A chain, what its tokens stand for, where it comes from and on what terms."""
 
     chain: MarkovChain
-    alphabet: str | None
+    alphabet: Sequence[str] | None
     source: str
     licence: str
 

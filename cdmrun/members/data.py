@@ -20,13 +20,13 @@ MEMBERS = (
         name="kjv",
         implementation="cdmrun.data.kjv:load_kjv",
         shape=lambda data: (27, data["length"]),
-        text=True,
+        content="text",
     ),
     DataMember(
         name="text",
         implementation="cdmrun.data.text:load_text",
         shape=lambda data: (len(data["alphabet"]), data["length"]),
-        text=True,
+        content="text",
     ),
     DataMember(
         name="digits",
@@ -34,6 +34,13 @@ MEMBERS = (
         shape=lambda data: (17, 64),
         ordinal=True,
         labelled=True,
+        content="images",
+    ),
+    DataMember(
+        name="molecules",
+        implementation="cdmrun.data.molecules:load_molecules",
+        shape=lambda data: (25, data["length"]),
+        content="molecules",
     ),
     DataMember(
         name="table",

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import io
 import zipfile
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -131,7 +132,7 @@ def _show(tokens: np.ndarray, dataset: Dataset) -> Shown:
     return _image(tokens.reshape(-1, height, width), dataset.vocabulary)
 
 
-def decode(tokens: np.ndarray, alphabet: str) -> str:
+def decode(tokens: np.ndarray, alphabet: Sequence[str]) -> str:
     """Token indices to text; what lies outside the alphabet (a mask) becomes `MASK_SIGN`."""
     return "".join(alphabet[token] if 0 <= token < len(alphabet) else MASK_SIGN for token in tokens.tolist())
 

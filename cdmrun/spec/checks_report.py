@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
+from cdmrun.registry import CONTENTS
 from cdmrun.spec.errors import SpecError, Step, did_you_mean
 from cdmrun.spec.facts import Facts, facts_of, needs_a_law
 from cdmrun.spec.inputs import Files
-from cdmrun.spec.kinds import data_kind, labelled_kinds, text_kinds
+from cdmrun.spec.kinds import data_kind, kinds_showing, labelled_kinds
 from cdmrun.spec.metric_kinds import metric
 from cdmrun.spec.resolve import Resolved
 
@@ -23,7 +24,7 @@ def check_metrics(e: Resolved, files: Files) -> Iterator[SpecError]:
     process = e.spec.get("forward_process")
     leaping = e.spec.get("baselines", {}).get("tau_leaping", {})
     if process is not None and process["kind"] == "absorbing" and leaping.get("final") == "none":
-        unfit = [name for name in metrics if metric(name).needs == "text"]
+        unfit = [name for name in metrics if metric(name).needs in CONTENTS]
         if unfit:
             message = f"none leaves masks in the samples, which {unfit[0]} cannot read: use denoise"
             yield e.error(("baselines", "tau_leaping", "final"), message)
@@ -33,8 +34,8 @@ def _lacking(needs: str, facts: Facts) -> str:
     """What a metric needs and the data are not, or nothing."""
     if needs == "law" and not facts.enumerable:
         return f"{needs_a_law()}, not {facts.kind}: use nll_bound"
-    if needs == "text" and not facts.text:
-        return f"needs text ({', '.join(text_kinds())}), not {facts.kind}"
+    if needs in CONTENTS and needs != facts.content:
+        return f"needs {needs} ({', '.join(kinds_showing(needs))}), not {facts.kind}"
     if needs == "chain" and facts.kind != "markov":
         return f"needs the true entropy (data of kind markov), not {facts.kind}: use nll_bound"
     if needs == "classes" and not data_kind(facts.kind).labelled:

@@ -73,7 +73,7 @@ def metrics_for(data: str) -> list[str]:
         return ["tv", "kl", "kl_bound", "nll", "nll_bound"]
     if data == "markov":
         return ["excess_nll_bound", "nll_bound"]
-    if data_kind(data).text:
+    if data_kind(data).content == "text":
         return ["nll_bound", "judge_nll", "entropy", "self_bleu"]
     return ["nll_bound", "entropy"]
 

@@ -27,8 +27,8 @@ class Facts:
         return data_kind(self.kind).enumerable
 
     @property
-    def text(self) -> bool:
-        return data_kind(self.kind).text
+    def content(self) -> str:
+        return data_kind(self.kind).content
 
 
 def facts_of(experiment: Resolved, files: Files) -> Facts | None:

@@ -17,9 +17,9 @@ def enumerable_kinds() -> tuple[str, ...]:
     return tuple(name for name in names("data") if data_kind(name).enumerable)
 
 
-def text_kinds() -> tuple[str, ...]:
-    """The kinds that can be read."""
-    return tuple(name for name in names("data") if data_kind(name).text)
+def kinds_showing(content: str) -> tuple[str, ...]:
+    """The kinds whose sequences show text, images, …"""
+    return tuple(name for name in names("data") if data_kind(name).content == content)
 
 
 def labelled_kinds() -> tuple[str, ...]:

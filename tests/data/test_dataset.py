@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import importlib
 import json
 from pathlib import Path
 
@@ -8,6 +9,7 @@ import pytest
 
 from cdmrun.data import Dataset, leakage, load
 from cdmrun.data.chain import MarkovChain
+from cdmrun.data.leakage import in_rows
 from cdmrun.errors import UserError
 
 
@@ -83,6 +85,16 @@ def test_labels_are_kept(tmp_path: Path) -> None:
     assert json.loads((tmp_path / "meta.json").read_text())["classes"] == 4
 
 
+def test_tokens_spelled_by_strings(tmp_path: Path) -> None:
+    """Several characters a token, or none: padding. A text's alphabet stays a string, spelled by characters."""
+    data = small(alphabet=("", "Cl", "C"))
+    assert data.decode([1, 2, 0]) == "ClC"
+    assert data.padding == 0
+    data.save(tmp_path)
+    assert Dataset.read(tmp_path).alphabet == ("", "Cl", "C")
+    assert small().padding is small(alphabet=None).padding is small(alphabet=("a", "b", "c")).padding is None
+
+
 def test_decode() -> None:
     assert small().decode(np.array([0, 2, 1])) == "a b"
     assert small(alphabet=None).decode([0, 2, 1]) == "0 2 1"
@@ -154,6 +166,29 @@ def test_leakage_finds_copies_and_shifted_runs() -> None:
     test[2, 5:36] = train[4, 20:51]  # one short
     found = leakage({"train": train, "judge": test[:0], "test": test})
     assert found == {"test_in_train": 0.1, "test_sharing_32_with_train": 0.2}
+
+
+def test_copies_of_whole_sequences_against_brute_force() -> None:
+    rng = np.random.default_rng(1)
+    for length, vocabulary in ((1, 300), (3, 4), (40, 2)):
+        rows, others = (rng.integers(0, vocabulary, (n, length)).astype(np.uint16) for n in (50, 80))
+        others[:5] = rows[10:15]
+        expected = [any((row == other).all() for other in others) for row in rows]
+        assert in_rows(rows, others).tolist() == expected
+
+
+def test_equal_codes_are_not_enough(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Sequences that only share a code are no copies."""
+    monkeypatch.setattr(
+        importlib.import_module("cdmrun.data.leakage"), "_BASE", np.uint64(1)
+    )  # then the code of a row is its sum
+    rows, others = np.array([[0, 3], [2, 2]], np.uint8), np.array([[3, 0], [2, 2]], np.uint8)
+    assert in_rows(rows, others).tolist() == [False, True]
+
+
+def test_runs_are_for_excerpts_only() -> None:
+    splits = {"train": np.zeros((2, 64), np.uint8), "test": np.zeros((1, 64), np.uint8)}
+    assert leakage(splits, None) == {"test_in_train": 1.0}
 
 
 def test_leakage_of_nothing_is_empty() -> None:
