@@ -8,3 +8,6 @@ MAX_TWO_STAGE_STATES = 2_048
 
 #: Most transition probabilities of a Markov chain, V^(order + 1): 160 MB of float64.
 MAX_TRANSITIONS = 20_000_000
+
+#: Widest window of tokens whose V^window contexts a scan goes through.
+MAX_SCAN_WINDOW = 2

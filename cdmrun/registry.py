@@ -116,13 +116,19 @@ class ProcessMember(Member):
 class FamilyMember(Member):
     """A family of joint laws; the code is its `Head`, called with (vocabulary, length, width, **options).
 
-    ``enumerable`` ones need data whose sequences can all be written out.
+    Attributes
+    ----------
+    enumerable
+        Whether it needs data whose sequences can all be written out.
+    decodings
+        The ways of drawing there are to choose from (`cdmrun.models.families.decoding`), if there are any.
     """
 
     kind: ClassVar[str] = "family"
     noun: ClassVar[str] = "family"
 
     enumerable: bool = False
+    decodings: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

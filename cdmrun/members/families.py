@@ -7,7 +7,15 @@ from cdmrun.registry import FamilyMember
 MEMBERS = (
     FamilyMember(name="factorized", implementation="cdmrun.models.families.factorized:FactorizedHead"),
     FamilyMember(name="mixture", implementation="cdmrun.models.families.mixture:MixtureHead"),
-    FamilyMember(name="hmm", implementation="cdmrun.models.families.hmm:HiddenMarkovHead"),
-    FamilyMember(name="autoregressive", implementation="cdmrun.models.families.autoregressive:AutoregressiveHead"),
+    FamilyMember(
+        name="hmm",
+        implementation="cdmrun.models.families.hmm:HiddenMarkovHead",
+        decodings=("sequential", "scan"),
+    ),
+    FamilyMember(
+        name="autoregressive",
+        implementation="cdmrun.models.families.autoregressive:AutoregressiveHead",
+        decodings=("sequential", "scan", "fixed_point"),
+    ),
     FamilyMember(name="joint", implementation="cdmrun.models.families.joint:JointHead", enumerable=True),
 )

@@ -148,7 +148,7 @@ class EnumeratedPosterior(JointDistribution):
     def log_probabilities(self, sequences: Tensor) -> Tensor:
         return self.joint.log_probabilities(sequences)
 
-    def sample(self, generator: torch.Generator) -> Tensor:
+    def sample(self, generator: torch.Generator, decoding: str = "auto") -> Tensor:
         return self.joint.sample(generator)
 
     def log_expectation(self, log_w: Tensor, generator: torch.Generator | None = None, draws: int = 1) -> Tensor:

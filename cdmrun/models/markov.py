@@ -85,7 +85,7 @@ class MarkovPosterior(JointDistribution):
     def log_expectation(self, log_w: Tensor, generator: torch.Generator | None = None, draws: int = 1) -> Tensor:
         return self._log_mean(log_w.to(self.log_evidence.dtype))
 
-    def sample(self, generator: torch.Generator) -> Tensor:
+    def sample(self, generator: torch.Generator, decoding: str = "auto") -> Tensor:
         return torch.where(self.spoken, self.chain.sample(self._factors, generator), self.fixed)
 
     def marginals(self) -> Tensor:

@@ -131,14 +131,18 @@ def theta_rk2_sampler(model: ConditionalModel, nfe: int, **options: Any) -> Samp
 
 
 def student_sampler(
-    students: ConditionalModel | Mapping[int, ConditionalModel], nfe: int, grid: str = "uniform"
+    students: ConditionalModel | Mapping[int, ConditionalModel],
+    nfe: int,
+    grid: str = "uniform",
+    decoding: str = "auto",
 ) -> Sampler:
     """A student's own sampler with ``nfe`` network calls.
 
-    ``students`` is one model for all step counts, or (progressive distillation) one for each.
+    ``students`` is one model for all step counts, or (progressive distillation) one for each; ``decoding`` is how
+    their families draw, see `cdmrun.models.families.decoding`.
     """
     model = students[nfe] if isinstance(students, Mapping) else students
-    return _walk(model, student_kernel(model), nfe, grid)
+    return _walk(model, student_kernel(model, decoding), nfe, grid)
 
 
 def _denoises(model: ConditionalModel, final: str | None) -> bool:

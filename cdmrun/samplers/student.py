@@ -17,11 +17,19 @@ from cdmrun.processes.enumeration import enumerate_states, state_codes
 from cdmrun.samplers.kernels import TransitionKernel
 
 
-class CleanStudent(TransitionKernel):
+class StudentKernel(TransitionKernel):
+    """What both have: how the student's family draws, see `cdmrun.models.families.decoding`."""
+
+    def __init__(self, model: ConditionalModel, decoding: str = "auto") -> None:
+        super().__init__(model)
+        self.decoding = decoding
+
+
+class CleanStudent(StudentKernel):
     """Draw all of x_0 jointly, keep what the bridge keeps."""
 
     def sample(self, x_t: Tensor, t: Tensor, s: Tensor, generator: torch.Generator) -> Tensor:
-        x_0 = self.model(x_t, t).sample(generator)
+        x_0 = self.model(x_t, t).sample(generator, self.decoding)
         return self.process.sample_bridge(x_0, x_t, s, t, generator)
 
     def log_prob(
@@ -56,11 +64,11 @@ class CleanStudent(TransitionKernel):
         return self.process.push(clean, 0.0, s).unsqueeze(1)
 
 
-class StepStudent(TransitionKernel):
+class StepStudent(StudentKernel):
     """The student as the step's kernel: q_{s|t}(x_s | x_t) in one call, exact to score and to draw."""
 
     def sample(self, x_t: Tensor, t: Tensor, s: Tensor, generator: torch.Generator) -> Tensor:
-        return self.model(x_t, t, s, self._revealed(x_t, t, s, generator)).sample(generator)
+        return self.model(x_t, t, s, self._revealed(x_t, t, s, generator)).sample(generator, self.decoding)
 
     def log_prob(
         self, x_s: Tensor, x_t: Tensor, t: Tensor, s: Tensor, generator: torch.Generator, draws: int = 1
@@ -117,6 +125,6 @@ class StepStudent(TransitionKernel):
         return rows
 
 
-def student_kernel(model: ConditionalModel) -> TransitionKernel:
+def student_kernel(model: ConditionalModel, decoding: str = "auto") -> TransitionKernel:
     """The kernel that fits what the student was trained to match."""
-    return StepStudent(model) if model.matches == "step" else CleanStudent(model)
+    return StepStudent(model, decoding) if model.matches == "step" else CleanStudent(model, decoding)

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, cast
 
+from cdmrun.limits import MAX_SCAN_WINDOW
 from cdmrun.registry import FamilyMember, find
 from cdmrun.spec.defaults import EXACT_TEACHERS
 from cdmrun.spec.errors import SpecError
@@ -34,6 +35,7 @@ def check_students(e: Resolved, files: Files) -> Iterator[SpecError]:
         yield from _init(e, place, student, teacher)
         if "family" in student:
             yield from _family(e, place, student["family"], facts)
+            yield from _decoding(e, place, student)
         if "target" in student:
             yield from _target(e, place, student["target"], teacher)
         if student["method"] == "progressive":
@@ -65,6 +67,22 @@ def _family(e: Resolved, place: tuple[str, ...], family: dict[str, Any], facts: 
     if member.enumerable and facts is not None and not facts.enumerable:
         message = f"{member.name} {needs_a_law()}, not {facts.kind}: use mixture, hmm or autoregressive"
         yield e.error((*place, "family", "kind"), message)
+
+
+def _decoding(e: Resolved, place: tuple[str, ...], student: dict[str, Any]) -> Iterator[SpecError]:
+    """A way of drawing that the family has, at the price of all contexts of its window if it is a scan."""
+    wanted, family = student.get("decoding", "auto"), student["family"]
+    known = cast(FamilyMember, find("family", family["kind"])).decodings
+    where = (*place, "decoding")
+    if wanted == "auto":
+        return
+    if not known:
+        yield e.key_error(where, f"{family['kind']} draws all positions at once: leave it out")
+    elif wanted not in known:
+        yield e.error(where, f"{family['kind']} has no {wanted}: choose from {', '.join(('auto', *known))}")
+    elif wanted == "scan" and family.get("window", 0) > MAX_SCAN_WINDOW:
+        message = f"scan goes through all contexts, for windows up to {MAX_SCAN_WINDOW}, here {family['window']}: "
+        yield e.error(where, message + "use fixed_point or sequential")
 
 
 def _target(

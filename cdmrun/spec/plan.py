@@ -122,7 +122,8 @@ class _Linker:
         for name, student in self.spec["students"].items():
             place = ("students", name)
             model = self._student(place, student, (number, seed), teacher)
-            config = {"sampler": "student", **_sorted_nfe({key: student[key] for key in ("nfe", "grid")})}
+            wanted = {key: student[key] for key in ("nfe", "grid", "decoding") if key in student}
+            config = {"sampler": "student", **_sorted_nfe(wanted)}
             family = student.get("family", {}).get("kind", "factorized")
             method = student["method"]
             entries.append(self._entry("student", name, method, family, place, (number, seed), model, config, teacher))
@@ -145,7 +146,8 @@ class _Linker:
         label = self._slug(method, family if role == "student" and method != "progressive" else "")
         config = {**config, "count": evaluation["samples"], "seed": seed[1]}
         origin = self._origin({"": place, "count": ("evaluation", "samples"), "seed": ("seeds", seed[0])})
-        samples = self.builder.add("samples", label, config, config, {"model": model, "teacher": teacher}, origin)
+        identity = {key: value for key, value in config.items() if (key, value) != ("decoding", "auto")}
+        samples = self.builder.add("samples", label, config, identity, {"model": model, "teacher": teacher}, origin)
         inputs = {"samples": samples, "model": model, "teacher": teacher, "data": self.data}
         if self.judge is not None:
             inputs["judge"] = self.judge
@@ -200,7 +202,7 @@ class _Linker:
         return self.teachers[seed]
 
     def _student(self, place: tuple[Step, ...], student: dict[str, Any], seed: tuple[int, int], teacher: str) -> str:
-        own = _sorted_nfe(student)
+        own = _sorted_nfe({key: value for key, value in student.items() if key != "decoding"})  # the samples' alone
         config = {**own, "forward_process": self.process, "seed": seed[1]}
         identity = {
             **identity_fields(section("students", "any"), own),

@@ -121,6 +121,8 @@ STUDENT = {**NOTHING, "students": True, "samples": True, "scores": True}
         ("[nll_bound, judge_nll]", "[judge_nll, nll_bound]", NOTHING),
         ("{kind: hmm, states: 128}", "{states: 128, kind: hmm}", NOTHING),
         ("kind: network", "kind: network\n  model: {layers: 3}", NOTHING),
+        ("states: 128}", "states: 128}\n    decoding: auto", NOTHING),
+        ("states: 128}", "states: 128}\n    decoding: scan", {**NOTHING, "samples": True, "scores": True}),
         ("states: 128", "states: 64", STUDENT),
         ("[8, 4, 2, 1]", "[4, 2, 1]", STUDENT),
         ("lr: 2e-3", "lr: 1e-3", {**STUDENT, "teachers": True, "draws": True}),

@@ -47,6 +47,21 @@ def starts(found: list[object], expected: str) -> None:
             "nfe: [1]\n    model: {width: 32}",
             "a.yaml:13:5: students.cdm-hmm.model: with init: teacher",
         ),
+        (
+            "{kind: hmm, states: 128}",
+            "{kind: mixture}\n    decoding: scan",
+            "a.yaml:12:5: students.cdm-hmm.decoding: mixture draws all positions at once",
+        ),
+        (
+            "{kind: hmm, states: 128}",
+            "{kind: hmm}\n    decoding: fixed_point",
+            "a.yaml:12:15: students.cdm-hmm.decoding: hmm has no fixed_point: choose from auto, sequential, scan",
+        ),
+        (
+            "{kind: hmm, states: 128}",
+            "{kind: autoregressive, window: 3}\n    decoding: scan",
+            "a.yaml:12:15: students.cdm-hmm.decoding: scan goes through all contexts, for windows up to 2, here 3",
+        ),
         ("train: {", "model: {width: 100}\n  train: {", "a.yaml:7:18: teacher.model.width: width 100 over 3 heads"),
         ("train: {", "model: {heads: 5}\n  train: {", "a.yaml:7:18: teacher.model.heads: width 96 over 5 heads"),
         ("train: {", "model: {conv: 4}\n  train: {", "a.yaml:7:17: teacher.model.conv: 4 taps have no middle"),

@@ -42,8 +42,12 @@ class JointDistribution(ABC):
         """log q of the spoken tokens of x, int64 [B, L] → [B], nats, exact."""
 
     @abstractmethod
-    def sample(self, generator: torch.Generator) -> Tensor:
-        """Draw the spoken tokens; the others are `fixed`. int64 [B, L]."""
+    def sample(self, generator: torch.Generator, decoding: str = "auto") -> Tensor:
+        """Draw the spoken tokens; the others are `fixed`. int64 [B, L].
+
+        ``decoding`` is how families draw whose positions depend on one another (`cdmrun.models.families.decoding`);
+        others draw all positions at once, whatever it says.
+        """
 
     @abstractmethod
     def log_expectation(self, log_w: Tensor, generator: torch.Generator | None = None, draws: int = 1) -> Tensor:

@@ -22,7 +22,7 @@ class Factorized(JointDistribution):
         each = self.log_probs.gather(-1, index).squeeze(-1)
         return torch.where(self.spoken, each, 0.0).sum(-1)
 
-    def sample(self, generator: torch.Generator) -> Tensor:
+    def sample(self, generator: torch.Generator, decoding: str = "auto") -> Tensor:
         drawn = draw_categorical(self.log_probs.double().exp(), generator)
         return torch.where(self.spoken, drawn, self.fixed)
 

@@ -13,7 +13,8 @@ import torch
 from torch import Tensor, nn
 
 from cdmrun.models.families.base import Head, JointDistribution, shared
-from cdmrun.processes.draws import draw_categorical
+from cdmrun.models.families.decoding import BLOCK, follow_maps
+from cdmrun.processes.draws import draw_categorical, invert_categorical
 
 #: Bound on |T| and |E|: keeps every normaliser within float32, since no state can all but forbid a likely token.
 BOUND = 12.0
@@ -50,13 +51,43 @@ class HiddenMarkov(JointDistribution):
         emitted = (weighted - scale.unsqueeze(-1)).exp() @ self.emission.T
         return self._forward(emitted / self._emission_normaliser(), scale)[0]
 
-    def sample(self, generator: torch.Generator) -> Tensor:
-        entering = (self.start - self.start.amax(-1, keepdim=True)).exp()
-        states = [draw_categorical(entering[:, 0], generator)]
-        for i in range(1, entering.shape[1]):
-            states.append(draw_categorical(self.transition[states[-1]] * entering[:, i], generator))
-        tokens = draw_categorical(self.unary.exp() * self.emission[torch.stack(states, 1)], generator)
+    def sample(self, generator: torch.Generator, decoding: str = "auto") -> Tensor:
+        uniform = torch.rand(
+            self.fixed.shape, dtype=torch.float64, device=self.fixed.device, generator=generator
+        )  # one number a position decides where each state goes
+        states = self.states(uniform, decoding)
+        tokens = draw_categorical(self.unary.exp() * self.emission[states], generator)
         return torch.where(self.spoken, tokens, self.fixed)
+
+    def states(self, uniform: Tensor, decoding: str = "auto") -> Tensor:
+        """The path of hidden states that uniform numbers [B, L] stand for, int64 [B, L].
+
+        ``sequential`` (also ``auto``: it does 1/S of the work) goes along it, ``scan`` composes maps between all S
+        states at a depth of log₂ L.
+        """
+        entering = (self.start - self.start.amax(-1, keepdim=True)).exp()
+        first = invert_categorical(entering[:, 0], uniform[:, 0])
+        if decoding == "scan":
+            return follow_maps(self._maps(entering, uniform), first)
+        states = [first]
+        for i in range(1, entering.shape[1]):
+            states.append(invert_categorical(self.transition[states[-1]] * entering[:, i], uniform[:, i]))
+        return torch.stack(states, 1)
+
+    def _maps(self, entering: Tensor, uniform: Tensor) -> Tensor:
+        """Where each state at a position goes next, [B, L, S]; after the last one nowhere."""
+        batch, length, count = entering.shape
+        following = zip(
+            entering[:, 1:].flatten(0, 1).split(max(1, BLOCK // count**2)),
+            uniform[:, 1:].flatten().split(max(1, BLOCK // count**2)),
+            strict=True,
+        )
+        maps = [
+            invert_categorical(self.transition * enter.unsqueeze(1), number.unsqueeze(1).expand(-1, count))
+            for enter, number in following
+        ]
+        stay = torch.arange(count, device=uniform.device).expand(batch, 1, -1)
+        return torch.cat([torch.cat(maps).view(batch, length - 1, count), stay], 1)
 
     def marginals(self) -> Tensor:
         entering, normaliser = self._transitions()

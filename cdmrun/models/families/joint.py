@@ -36,7 +36,7 @@ class Joint(JointDistribution):
             result[rows] = summed[:, state_codes(sequences[:, pattern], self.vocabulary)]
         return result.clamp_min(TINY).log()
 
-    def sample(self, generator: torch.Generator) -> Tensor:
+    def sample(self, generator: torch.Generator, decoding: str = "auto") -> Tensor:
         row = draw_categorical(self.log_probs.double().exp(), generator)
         return torch.where(self.spoken, self.sequences[row], self.fixed)
 

@@ -44,7 +44,7 @@ class Mixture(JointDistribution):
             total = total + torch.where(self.spoken[:, i, None, None], each, 0.0)
         return total.double().logsumexp(1)
 
-    def sample(self, generator: torch.Generator) -> Tensor:
+    def sample(self, generator: torch.Generator, decoding: str = "auto") -> Tensor:
         component = draw_categorical(self.log_weights.double().exp(), generator)
         rows = torch.arange(component.shape[0], device=component.device)
         drawn = draw_categorical(self.log_probs[rows, :, component].double().exp(), generator)
