@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 import pytest
 from workflow_cases import DIGITS, TEXT, planned_jobs, run_workflow, write_words
+
+from cdmrun.spec.plan import build_plan
 
 
 @pytest.fixture(scope="module")
@@ -35,6 +39,18 @@ def test_rows(folder: Path, name: str, metrics: set[str]) -> None:
         assert set(rows.nfe) == {1, 2}, method
     assert scores.value.notna().all()
     assert (scores.value[scores.metric != "self_bleu"] > 0).all()
+
+
+def test_sequences_and_steps_agree_with_the_scores(folder: Path) -> None:
+    plan = build_plan([folder / "text.yaml"])
+    for entry in plan.experiments[0].entries:
+        product = folder / "results" / entry.scores
+        found, sequences = json.loads((product / "scores.json").read_text()), np.load(product / "sequences.npz")
+        assert set(sequences.files) == {f"nll_bound_nfe_{nfe}" for nfe in entry.nfe}
+        for score in (row for row in found["scores"] if row["metric"] == "nll_bound"):
+            steps = [row["value"] for row in found["steps"] if row["nfe"] == score["nfe"]]
+            assert sum(steps) == pytest.approx(score["value"], rel=1e-6), "absorbing: the start costs nothing"
+            assert sequences[f"nll_bound_nfe_{score['nfe']}"].mean() == pytest.approx(score["value"], rel=1e-5)
 
 
 def test_units(folder: Path) -> None:

@@ -12,6 +12,7 @@ from torch import Tensor
 
 from cdmrun.metrics import divergences
 from cdmrun.metrics.exact import analyse, data_law
+from cdmrun.metrics.nll_bound import StepTerm
 from cdmrun.models import EnumeratedTeacher
 from cdmrun.processes import ForwardProcess
 from cdmrun.samplers import Sampler
@@ -31,6 +32,8 @@ class ExactLaws:
         The certificate of the sampler's kernels, and what a factorised kernel must lose on its grid; nats a sequence.
     entropy
         Of p, nats a sequence.
+    steps
+        What each step adds to the certificate, bits a token; with what the start costs they sum up to it.
     """
 
     p: Tensor
@@ -39,6 +42,7 @@ class ExactLaws:
     kl_bound: float
     total_correlation: float
     entropy: float
+    steps: tuple[StepTerm, ...] = ()
 
     @property
     def bits_per_token(self) -> float:
@@ -73,7 +77,10 @@ class ExactScores:
         law = analysis.law / analysis.law.sum()
         q, _ = data_law(law, process.states, process.vocabulary, truth.length)
         lost = sum(analysis.total_correlation)
-        return ExactLaws(truth.table, q, self.shape, analysis.kl_bound, lost, truth.entropy())
+        scale = 1.0 / (truth.length * math.log(2.0))
+        costs = zip(sampler.steps, analysis.step_kl, strict=True)
+        steps = tuple(StepTerm(step.t, step.s, scale * nats, math.nan) for step, nats in costs)
+        return ExactLaws(truth.table, q, self.shape, analysis.kl_bound, lost, truth.entropy(), steps)
 
 
 def tv(laws: ExactLaws) -> float:

@@ -18,7 +18,7 @@ import math
 import torch
 from torch import Tensor
 
-from cdmrun.metrics.nll_bound import BATCH, Bound, sum_over_steps
+from cdmrun.metrics.nll_bound import BATCH, Bound, step_terms
 from cdmrun.models import ExactTeacher
 from cdmrun.processes.base import TINY
 from cdmrun.samplers import Sampler, TransitionKernel
@@ -39,12 +39,14 @@ def excess_nll_bound(
     draws
         As in `nll_bound`.
     """
-    values = torch.cat([_batch_excess(sampler, truth, block, generator, draws) for block in x_0.split(BATCH)])
-    return Bound.over_sequences(values, x_0.shape[1], exact=False)
+    batches = (_batch_excess(sampler, truth, block, generator, draws) for block in x_0.split(BATCH))
+    return Bound.over_sequences(sampler, batches, x_0.shape[1], exact=False)
 
 
-def _batch_excess(sampler: Sampler, truth: ExactTeacher, x_0: Tensor, generator: torch.Generator, draws: int) -> Tensor:
-    """Nats a sequence, float64 [B]."""
+def _batch_excess(
+    sampler: Sampler, truth: ExactTeacher, x_0: Tensor, generator: torch.Generator, draws: int
+) -> tuple[Tensor, Tensor]:
+    """What the start costs, float64 [B], and each of K steps, [B, K]; nats a sequence."""
     process = sampler.process
 
     def cost(kernel: TransitionKernel, own: Tensor, t: Tensor, s: Tensor) -> Tensor:
@@ -55,7 +57,7 @@ def _batch_excess(sampler: Sampler, truth: ExactTeacher, x_0: Tensor, generator:
     x_1 = process.noise(x_0, 0.0, 1.0, generator)
     prior = process.prior().to(x_1.device).clamp_min(TINY).log()[x_1].sum(-1)
     end = torch.ones(len(x_1), dtype=torch.float64, device=x_1.device)
-    return truth.log_marginal(x_1, end) - prior + sum_over_steps(sampler, len(x_0), cost, generator)
+    return truth.log_marginal(x_1, end) - prior, step_terms(sampler, len(x_0), cost, generator)
 
 
 def log_reverse(truth: ExactTeacher, x_s: Tensor, x_t: Tensor, s: Tensor, t: Tensor) -> Tensor:

@@ -9,8 +9,9 @@ the exact likelihood of the one-step sampler. Steps beyond a few a sequence are 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import NamedTuple
 
 import torch
 from torch import Tensor
@@ -26,6 +27,15 @@ STEPS_A_SEQUENCE = 4
 BATCH = 256
 
 
+class StepTerm(NamedTuple):
+    """What one step, from time t to s, adds to a bound: bits a token, and the standard error of that (NaN: unknown)."""
+
+    t: float
+    s: float
+    bits_per_token: float
+    stderr: float
+
+
 @dataclass(frozen=True)
 class Bound:
     """An estimate of the bound over held-out sequences.
@@ -38,19 +48,40 @@ class Bound:
         Standard error of that mean over sequences, with everything else that was drawn; NaN for a single sequence.
     exact
         Whether each sequence's value is its exact likelihood: absorbing, one step, an exact kernel.
+    sequences
+        Bits a token of each sequence, float64 [M]: methods are compared sequence by sequence.
+    steps
+        What each step adds, first step first; with what the start costs they sum up to ``bits_per_token``.
     """
 
     bits_per_token: float
     stderr: float
     exact: bool
+    sequences: Tensor = field(compare=False)
+    steps: tuple[StepTerm, ...]
 
     @classmethod
-    def over_sequences(cls, nats: Tensor, length: int, exact: bool) -> Bound:
-        """The mean of values in nats a sequence, [M], of ``length`` tokens each."""
-        bits = nats / (length * math.log(2.0))
+    def over_sequences(
+        cls, sampler: Sampler, batches: Iterable[tuple[Tensor, Tensor]], length: int, exact: bool
+    ) -> Bound:
+        """The mean over sequences of ``length`` tokens.
+
+        Parameters
+        ----------
+        batches
+            What the start costs each sequence of a batch [B], and what each step adds [B, K]; nats a sequence.
+        """
+        parts = [(start + terms.sum(-1), terms.sum(0), (terms**2).sum(0)) for start, terms in batches]
+        totals, sums, squares = zip(*parts, strict=True)
+        scale = 1.0 / (length * math.log(2.0))
+        bits = scale * torch.cat(totals)
         measurable = len(bits) > 1 and bool(torch.isfinite(bits).all())
         stderr = float(bits.std() / math.sqrt(len(bits))) if measurable else math.nan
-        return cls(float(bits.mean()), stderr, exact)
+        means = torch.stack(sums).sum(0) / len(bits)
+        errors = ((torch.stack(squares).sum(0) / len(bits) - means**2).clamp_min(0.0) / len(bits)).sqrt()
+        terms_of = zip(sampler.steps, (scale * means).tolist(), (scale * errors).tolist(), strict=True)
+        steps = tuple(StepTerm(step.t, step.s, mean, error) for step, mean, error in terms_of)
+        return cls(float(bits.mean()), stderr, exact, bits, steps)
 
 
 @torch.inference_mode()
@@ -62,39 +93,43 @@ def nll_bound(sampler: Sampler, held_out: Tensor, generator: torch.Generator, dr
     draws
         Draws averaged inside the logarithm where a kernel's likelihood is itself estimated (forced decoding).
     """
-    values = torch.cat([_batch_bound(sampler, x_0, generator, draws) for x_0 in held_out.split(BATCH)])
+    batches = (_batch_bound(sampler, x_0, generator, draws) for x_0 in held_out.split(BATCH))
     one_step = len(sampler.steps) == 1 and sampler.steps[0].kernel.exact_log_prob
     exact = one_step and isinstance(sampler.process, Absorbing) and _starts_in_one_state(sampler.process)
-    return Bound.over_sequences(values, held_out.shape[1], exact)
+    return Bound.over_sequences(sampler, batches, held_out.shape[1], exact)
 
 
 def _starts_in_one_state(process: ForwardProcess) -> bool:
     return float(process.schedule.alpha(torch.ones((), dtype=torch.float64))) == 0.0
 
 
-def _batch_bound(sampler: Sampler, x_0: Tensor, generator: torch.Generator, draws: int) -> Tensor:
-    """Nats a sequence, float64 [B]."""
+def _batch_bound(sampler: Sampler, x_0: Tensor, generator: torch.Generator, draws: int) -> tuple[Tensor, Tensor]:
+    """What the start costs, float64 [B], and each of K steps, [B, K]; nats a sequence."""
 
     def cost(kernel: TransitionKernel, own: Tensor, t: Tensor, s: Tensor) -> Tensor:
         return _step_cost(kernel, x_0[own], t, s, generator, draws)
 
-    return _prior_divergence(sampler.process, x_0) + sum_over_steps(sampler, len(x_0), cost, generator)
+    return _prior_divergence(sampler.process, x_0), step_terms(sampler, len(x_0), cost, generator)
 
 
 #: The cost of one step, nats [N]: of a kernel, for the sequences of a mask [B] with N set, at times (t, s) [N].
 StepCost = Callable[[TransitionKernel, Tensor, Tensor, Tensor], Tensor]
 
 
-def sum_over_steps(sampler: Sampler, batch: int, cost: StepCost, generator: torch.Generator) -> Tensor:
-    """Σ_k cost of step k for each of a batch of sequences, float64 [batch]; unbiased where steps are subsampled."""
-    total = torch.zeros(batch, dtype=torch.float64, device=generator.device)
+def step_terms(sampler: Sampler, batch: int, cost: StepCost, generator: torch.Generator) -> Tensor:
+    """What each step adds for each of a batch of sequences, float64 [batch, K].
+
+    Where steps are subsampled, those of a sequence that were not chosen are 0 and the others stand for them: the sum
+    over steps is unbiased for each sequence, and the mean over sequences for each step.
+    """
+    terms = torch.zeros(batch, len(sampler.steps), dtype=torch.float64, device=generator.device)
     chosen, weight = _chosen_steps(len(sampler.steps), batch, generator)
     for step in chosen:  # one step a sequence at a time
         for kernel in dict.fromkeys(step.kernel for step in sampler.steps):
             own = torch.tensor([s.kernel is kernel for s in sampler.steps], device=step.device)[step]
             if bool(own.any()):
-                total[own] += weight * cost(kernel, own, *_times(sampler, step[own]))
-    return total
+                terms[own, step[own]] += weight * cost(kernel, own, *_times(sampler, step[own]))
+    return terms
 
 
 def _chosen_steps(steps: int, batch: int, generator: torch.Generator) -> tuple[list[Tensor], float]:

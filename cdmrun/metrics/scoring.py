@@ -23,18 +23,24 @@ from cdmrun.metrics.exact_scores import ExactLaws
 from cdmrun.metrics.excess import excess_nll_bound as bound_above_entropy
 from cdmrun.metrics.goodness import chi2_p as goodness
 from cdmrun.metrics.ngram import NgramJudge
-from cdmrun.metrics.nll_bound import Bound
+from cdmrun.metrics.nll_bound import Bound, StepTerm
 from cdmrun.metrics.nll_bound import nll_bound as bound_of_kernels
 from cdmrun.models import MarkovTeacher
 from cdmrun.samplers import Sampler
 
 
 class Score(NamedTuple):
-    """A value, its standard error, and whether it is ``exact``, a ``bound`` or an ``estimate`` (None: as declared)."""
+    """A value, its standard error, and whether it is ``exact``, a ``bound`` or an ``estimate`` (None: as declared).
+
+    A mean over held-out sequences may give their values too, ``sequences`` [M], which pairs methods sequence by
+    sequence; a bound that is a sum over the sampler's steps may give ``steps``, what each of them adds.
+    """
 
     value: float
     stderr: float | None = None
     estimate: str | None = None
+    sequences: npt.NDArray[np.float64] | None = None
+    steps: tuple[StepTerm, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -106,18 +112,24 @@ def true_entropy(dataset: Dataset) -> float | None:
 def nll_bound(kernels: KernelSet) -> Score:
     """The bound in bits a token: exact in expectation over a table, above the entropy of a chain, else on real data."""
     if kernels.laws is not None:
-        return Score((kernels.laws.kl_bound + kernels.laws.entropy) * kernels.laws.bits_per_token, None, "bound")
+        laws = kernels.laws
+        return Score((laws.kl_bound + laws.entropy) * laws.bits_per_token, None, "bound", steps=laws.steps)
     if kernels.dataset.chain is not None:
-        above = kernels.excess
-        return Score((true_entropy(kernels.dataset) or 0.0) + above.bits_per_token, above.stderr, "bound")
+        return _of_bound(kernels.excess, true_entropy(kernels.dataset) or 0.0)
     assert kernels.held_out is not None
-    bound = bound_of_kernels(kernels.sampler, kernels.held_out, kernels.randomness(), kernels.draws)
-    return Score(bound.bits_per_token, bound.stderr, "exact" if bound.exact else "bound")
+    return _of_bound(bound_of_kernels(kernels.sampler, kernels.held_out, kernels.randomness(), kernels.draws))
 
 
 def excess_nll_bound(kernels: KernelSet) -> Score:
     """The bound above the entropy of the chain, bits a token."""
-    return Score(kernels.excess.bits_per_token, kernels.excess.stderr, "bound")
+    return _of_bound(kernels.excess)
+
+
+def _of_bound(bound: Bound, entropy: float = 0.0) -> Score:
+    """A bound, with the entropy that it is above of added."""
+    sequences = entropy + bound.sequences.cpu().numpy()
+    estimate = "exact" if bound.exact else "bound"
+    return Score(entropy + bound.bits_per_token, bound.stderr, estimate, sequences, bound.steps)
 
 
 def judge_nll(found: SampleSet) -> Score:

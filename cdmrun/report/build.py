@@ -23,6 +23,7 @@ from cdmrun.report.markdown import escape, table_markdown
 from cdmrun.report.metrics_info import metric_info
 from cdmrun.report.oracles import oracles_table
 from cdmrun.report.orders import ORDER_COLUMNS, fitted_orders, order_metrics, orders_table
+from cdmrun.report.pairs import Pairs
 from cdmrun.report.provenance import origins
 from cdmrun.report.samples import sample_grid
 from cdmrun.report.summary import SUMMARY_COLUMNS, summarise
@@ -112,7 +113,8 @@ def _make(plan: Plan, out: Path, partial: bool, fingerprint: Fingerprint | None)
     for experiment in plan.experiments:
         own = scores[scores["experiment"] == experiment.name]
         summary = summarise(own)
-        orders, gain = fitted_orders(experiment, summary), gains(experiment, own, references)
+        pairs = Pairs(experiment.name, own, references, out)
+        orders, gain = fitted_orders(experiment, summary), gains(experiment, pairs)
         more = orders_table(experiment, orders, summary), oracles_table(experiment, summary)
         laws = draw_laws(plan, experiment, out)
         yield _Made(
@@ -121,7 +123,7 @@ def _make(plan: Plan, out: Path, partial: bool, fingerprint: Fingerprint | None)
             summary,
             orders,
             gain,
-            [*build_tables(experiment, summary, references), *(table for table in more if table)],
+            [*build_tables(experiment, summary, references, pairs), *(table for table in more if table)],
             gains_table(experiment, gain, summary),
             [*draw_figures(experiment, summary, references, orders), *([laws] if laws else [])],
             [finding for finding in findings if finding.experiment == experiment.name],

@@ -19,6 +19,8 @@ SCORE_COLUMNS = [
 ]
 #: Columns that live in memory only: what the checks and the tables' marks need.
 MEMORY_COLUMNS = ["status", "role", "model"]
+#: What references are called that scores of real data give.
+HELD_OUT = "held-out data"
 REFERENCE_COLUMNS = ["experiment", "metric", "what", "value", "unit"]
 
 #: Fingerprint of a stage's source as it is now, given the stage's name; None where unknown.

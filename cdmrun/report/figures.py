@@ -15,6 +15,7 @@ from matplotlib.ticker import EngFormatter, FixedLocator, FuncFormatter, LogLoca
 
 from cdmrun.report.canvas import FigureFiles, figure_style, save
 from cdmrun.report.captions import infinite_sentence, places
+from cdmrun.report.collect import HELD_OUT
 from cdmrun.report.floor import FLOOR, factorised_floor, floor_sentence
 from cdmrun.report.guides import draw_guides
 from cdmrun.report.lines import Line, lines_of, of_line, oracles_of
@@ -24,7 +25,6 @@ from cdmrun.report.numbers import number
 from cdmrun.report.oracles import EXACT_IN_LAW
 from cdmrun.report.orders import fitted, has_solvers, order_metrics, order_text, orders_sentence
 from cdmrun.report.plotted import FLOOR_ROLE, of_lines, plotted_data, shown
-from cdmrun.report.tables import HELD_OUT
 from cdmrun.spec.plan_types import Experiment
 
 

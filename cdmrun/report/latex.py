@@ -33,6 +33,7 @@ _ESCAPES = {
     "≥": r"$\geq$",
     "µ": r"$\mu$",
     "†": r"$^\dagger$",
+    "°": r"$^\circ$",
     "‖": r"$\|$",
     "“": "``",
     "”": "''",
@@ -86,7 +87,7 @@ def _row(row: Row) -> list[str]:
 
 
 def _cell(cell: Cell) -> str:
-    text = _number(cell.number) + (r"$^\dagger$" if cell.stale else "")
+    text = _number(cell.number) + (r"$^\circ$" if cell.noise else "") + (r"$^\dagger$" if cell.stale else "")
     return f"\\textbf{{{text}}}" if cell.best else text
 
 

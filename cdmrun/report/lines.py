@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from typing import Any
 
 import pandas as pd
 
@@ -11,7 +13,10 @@ from cdmrun.spec.plan_types import Entry, Experiment
 
 @dataclass(frozen=True)
 class Line:
-    """One sampler of one model, over all its seeds and NFE. An oracle's ``nfe`` is empty: it takes what it needs."""
+    """One sampler of one model, over all its seeds and NFE. An oracle's ``nfe`` is empty: it takes what it needs.
+
+    ``settings`` are its section of the resolved spec.
+    """
 
     process: str
     method: str
@@ -19,12 +24,20 @@ class Line:
     name: str
     role: str
     nfe: tuple[int, ...]
+    settings: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
 
 
 def lines_of(experiment: Experiment) -> list[Line]:
     """The lines of an experiment, baselines first, then in the order of the spec; without the oracles."""
     unique = dict.fromkeys(of_entry(entry) for entry in experiment.entries if entry.role != "oracle")
-    return sorted(unique, key=lambda one: one.role != "baseline")
+    lines = [replace(line, settings=_settings(experiment, line)) for line in unique]
+    return sorted(lines, key=lambda one: one.role != "baseline")
+
+
+def _settings(experiment: Experiment, line: Line) -> Mapping[str, Any]:
+    section = experiment.spec.get("students" if line.role == "student" else "baselines") or {}
+    settings: Mapping[str, Any] = section.get(line.name) or {}
+    return settings
 
 
 def oracles_of(experiment: Experiment) -> list[Line]:

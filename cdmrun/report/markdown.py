@@ -32,6 +32,6 @@ def _row(row: Row) -> list[str]:
     labels = [f"*{escape(label)}*" if row.reference and label else escape(label) for label in row.labels]
     cells = []
     for cell in row.cells:
-        text = f"{cell.number}{' †' if cell.stale else ''}"
+        text = f"{cell.number}{' °' if cell.noise else ''}{' †' if cell.stale else ''}"
         cells.append(f"**{text}**" if cell.best else f"*{text}*" if row.reference else text)
     return [*labels, row.seeds, *cells]

@@ -7,11 +7,10 @@ import math
 import numpy as np
 import pandas as pd
 
-from cdmrun.report.collect import reference_value
+from cdmrun.report.collect import HELD_OUT, reference_value
 from cdmrun.report.floor import FLOOR, FLOOR_METRIC, FLOORED, factorised_floor
 from cdmrun.report.lines import longest_teacher_run, of_line
 from cdmrun.report.metrics_info import metric_info
-from cdmrun.report.tables import HELD_OUT
 from cdmrun.spec.plan_types import Experiment
 
 #: The ``role`` of the factorised floor's rows among plotted data.

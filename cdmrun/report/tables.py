@@ -10,27 +10,28 @@ from typing import Any
 import pandas as pd
 
 from cdmrun.report.captions import caption
-from cdmrun.report.collect import reference_value
 from cdmrun.report.floor import FLOOR, FLOORED, factorised_floor
 from cdmrun.report.lines import Line, lines_of, longest_teacher_run, of_line
 from cdmrun.report.metrics_info import metric_info
 from cdmrun.report.numbers import DASH, Number, number, seconds
+from cdmrun.report.pairs import At, Pairs
 from cdmrun.spec.plan_types import Experiment
 
-HELD_OUT = "held-out data"
 SECONDS_HEADING = "seconds per sample"
 
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: a number, whether it is clearly the best of its column, whether older code made it.
+    """One cell: a number, whether it is the best of its column beyond noise, whether older code made it.
 
-    ``runs`` are the keys of the scores behind the number, one a seed: `cdmrun explain` takes them.
+    ``noise`` says that a difference is within noise. ``runs`` are the keys of the scores behind the number, one a seed:
+    `cdmrun explain` takes them.
     """
 
     number: Number = field(default_factory=lambda: Number(DASH))
     best: bool = False
     stale: bool = False
+    noise: bool = False
     runs: tuple[str, ...] = ()
 
 
@@ -65,7 +66,9 @@ class Table:
     group: str = "NFE"
 
 
-def build_tables(experiment: Experiment, summary: pd.DataFrame, references: pd.DataFrame) -> list[Table]:
+def build_tables(
+    experiment: Experiment, summary: pd.DataFrame, references: pd.DataFrame, pairs: Pairs | None = None
+) -> list[Table]:
     """The tables that the spec's ``report.tables`` asks for.
 
     Parameters
@@ -74,13 +77,21 @@ def build_tables(experiment: Experiment, summary: pd.DataFrame, references: pd.D
         Whose tables.
     summary, references
         From `cdmrun.report.summary.summarise` and `cdmrun.report.collect.collect_references`.
+    pairs
+        Compares the lines; without it nothing is marked as best.
     """
     summary = summary[summary["experiment"] == experiment.name]
     tables = experiment.spec.get("report", {}).get("tables", []) if lines_of(experiment) else []
-    return [_table(experiment, summary, references, spec) for spec in tables]
+    return [_table(experiment, summary, references, pairs, spec) for spec in tables]
 
 
-def _table(experiment: Experiment, summary: pd.DataFrame, references: pd.DataFrame, spec: Mapping[str, Any]) -> Table:
+def _table(
+    experiment: Experiment,
+    summary: pd.DataFrame,
+    references: pd.DataFrame,
+    pairs: Pairs | None,
+    spec: Mapping[str, Any],
+) -> Table:
     lines = lines_of(experiment)
     oracle = summary["role"] == "oracle"
     of_oracles = set(summary.loc[oracle, "metric"]) - set(summary.loc[~oracle, "metric"])
@@ -91,9 +102,7 @@ def _table(experiment: Experiment, summary: pd.DataFrame, references: pd.DataFra
     panels = []
     for metric in metrics:
         rows = _metric_rows(lines, row_names, columns, summary[summary["metric"] == metric])
-        rows = _mark_best(
-            rows, lines, columns, summary, metric, reference_value(references, experiment.name, metric, HELD_OUT)
-        )
+        rows = _mark_best(rows, lines, columns, metric, pairs) if pairs is not None else rows
         rows += _reference_rows(experiment, row_names, columns, summary, references, metric)
         unit = summary.loc[summary["metric"] == metric, "unit"]
         panels.append(Panel(metric_info(metric, unit.iloc[0] if len(unit) else "").heading, tuple(rows)))
@@ -173,46 +182,18 @@ def seeds_behind(n: pd.Series) -> str:
     return str(high) if low == high else f"{low}–{high}"
 
 
-def _mark_best(
-    rows: list[Row],
-    lines: Sequence[Line],
-    columns: Sequence[int],
-    summary: pd.DataFrame,
-    metric: str,
-    held_out: float | None,
-) -> list[Row]:
-    """Mark the best of each column whose interval does not touch the runner-up's."""
+def _mark_best(rows: list[Row], lines: Sequence[Line], columns: Sequence[int], metric: str, pairs: Pairs) -> list[Row]:
+    """Mark the best of each column if it is better than every other there by more than noise: of ties, none."""
     marked = [list(row.cells) for row in rows]
-    chosen = summary[summary["metric"] == metric]
     for column, nfe in enumerate(columns):
-        ranges = []
-        for index, line in enumerate(lines):
-            found = of_line(chosen, line)
-            found = found[found["nfe"] == nfe]
-            if len(found):
-                row = found.iloc[0]
-                ranges.append((*_loss(metric, row["mean"], row["ci_low"], row["ci_high"], held_out), index))
-        ranges = sorted(one for one in ranges if not math.isnan(one[0]))
-        if len(ranges) > 1 and ranges[0][2] < ranges[1][1]:
-            index = ranges[0][3]
-            cell = marked[index][column]
-            marked[index][column] = replace(cell, best=True)
-    return [Row(row.labels, row.seeds, tuple(cells), row.reference) for row, cells in zip(rows, marked, strict=True)]
-
-
-def _loss(metric: str, mean: float, low: float, high: float, held_out: float | None) -> tuple[float, float, float]:
-    """(mean, low, high) of what is to be minimised: the metric, its negative, or its distance to held-out data."""
-    direction = metric_info(metric).direction
-    if math.isinf(mean):  # it has no interval, but it is clearly apart from whatever is finite
-        low = high = mean
-    if direction == "higher":
-        return -mean, -high, -low
-    if direction == "lower":
-        return mean, low, high
-    if direction == "none" or held_out is None:
-        return math.nan, math.nan, math.nan
-    ends = sorted((abs(low - held_out), abs(high - held_out)))
-    return abs(mean - held_out), 0.0 if low <= held_out <= high else ends[0], ends[1]
+        means = [(pairs.mean_loss(metric, At(line, nfe)), index) for index, line in enumerate(lines)]
+        means = sorted(pair for pair in means if not math.isnan(pair[0]))
+        if len(means) < 2 or math.isinf(means[0][0]):
+            continue
+        best, *others = (index for _, index in means)
+        if all(pairs.beyond_noise(metric, At(lines[best], nfe), At(lines[other], nfe)) for other in others):
+            marked[best][column] = replace(marked[best][column], best=True)
+    return [replace(row, cells=tuple(cells)) for row, cells in zip(rows, marked, strict=True)]
 
 
 def _reference_rows(

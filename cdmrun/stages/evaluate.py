@@ -26,11 +26,15 @@ from cdmrun.stages.parts import Part, Parts
 
 Score = dict[str, Any]
 
+#: Files beside scores.json, and folders of a part's arrays.
+_LAWS, _SEQUENCES = "laws", "sequences"
+
 
 def run(job: Job) -> None:
     """Write scores.json: scores at every NFE, and reference values of real data where a metric has one.
 
-    For data that can be enumerated also laws.npz: the sampler's exact law over data sequences at every NFE, [V^L].
+    Beside it, where there are such: laws.npz, for data that can be enumerated the sampler's exact law over data
+    sequences at every NFE, ``nfe_N`` [V^L]; sequences.npz, what each held-out sequence scored, ``METRIC_nfe_N`` [M].
     """
     dataset = Dataset.read(job.input("data"))
     process = build_process(job.input_config("teacher")["forward_process"], dataset.vocabulary)
@@ -49,32 +53,41 @@ def run(job: Job) -> None:
 
     def scored(nfe: int) -> Part:
         """Scores at one NFE, and the law where it can be written out."""
-        rows: list[Score] = []
-        laws: dict[str, np.ndarray] = {}
+        found_here: list[tuple[str, Found]] = []
+        arrays: dict[str, np.ndarray] = {}
         if "nfe" in sampling:  # exact simulation has no kernels to read scores from
             sampler = build_sampler(sampling, models, nfe)
-            found = exact.of(sampler) if exact is not None else None
-            if found is not None:
-                laws[f"nfe_{nfe}"] = found.law.round(14)  # as in `_steady`
-            rows = _sampler_scores(job, dataset, sampler, nfe, found)
-        return rows + _sample_scores(job, dataset, samples[f"nfe_{nfe}"], judge), laws
+            laws = exact.of(sampler) if exact is not None else None
+            if laws is not None:
+                arrays[f"{_LAWS}/nfe_{nfe}"] = laws.law.round(14)  # as in `_steady`
+            found_here = _sampler_scores(job, dataset, sampler, nfe, laws)
+        for name, found in found_here:
+            if found.sequences is not None:
+                arrays[f"{_SEQUENCES}/{name}_nfe_{nfe}"] = found.sequences.astype(np.float32)
+        rows = [_row(name, found) for name, found in found_here]
+        steps = [row for name, found in found_here for row in _step_rows(name, found)]
+        return {"rows": rows + _sample_scores(job, dataset, samples[f"nfe_{nfe}"], judge), "steps": steps}, arrays
 
     def references() -> Part:
         return _references(job, dataset, judge, int(sampling["count"])), {}
 
     scores: list[Score] = []
-    laws: dict[str, np.ndarray] = {}
+    steps: list[Score] = []
+    arrays: dict[str, np.ndarray] = {}
     with Parts(job, {**{f"nfe-{nfe}": float(nfe) for nfe in measured}, "reference": 1.0}) as parts:
         for label, costs in measured.items():
-            rows, law = parts.made(f"nfe-{label}", partial(scored, int(label)))
+            record, more = parts.made(f"nfe-{label}", partial(scored, int(label)))
             seconds = costs["seconds_per_sample"] if job.config["timing"] else None
             cost = {"nfe_counted": costs["nfe_counted"], "seconds_per_sample": seconds}
-            scores += [{"nfe": int(label), **row, **cost} for row in rows]
-            laws |= law
+            scores += [{"nfe": int(label), **row, **cost} for row in record["rows"]]
+            steps += [{"nfe": int(label), **row} for row in record["steps"]]
+            arrays |= more
         reference, _ = parts.made("reference", references)
-    if laws:
-        write_with(job.folder / "laws.npz", lambda stream: np.savez_compressed(stream, **laws))  # type: ignore[arg-type]
-    write_json(job.folder / "scores.json", {"scores": scores, "reference": reference})
+    for folder in (_LAWS, _SEQUENCES):
+        own = {name.split("/")[1]: array for name, array in arrays.items() if name.startswith(f"{folder}/")}
+        if own:
+            write_with(job.folder / f"{folder}.npz", partial(np.savez_compressed, **own))  # type: ignore[arg-type]
+    write_json(job.folder / "scores.json", {"scores": scores, "reference": reference, "steps": steps})
 
 
 def _exact_scores(job: Job, dataset: Dataset, process: ForwardProcess) -> ExactScores | None:
@@ -83,7 +96,9 @@ def _exact_scores(job: Job, dataset: Dataset, process: ForwardProcess) -> ExactS
     return ExactScores(process, torch.from_numpy(dataset.table)) if dataset.table is not None and wanted else None
 
 
-def _sampler_scores(job: Job, dataset: Dataset, sampler: Sampler, nfe: int, laws: ExactLaws | None) -> list[Score]:
+def _sampler_scores(
+    job: Job, dataset: Dataset, sampler: Sampler, nfe: int, laws: ExactLaws | None
+) -> list[tuple[str, Found]]:
     """Scores that read the sampler's kernels or its law, not its samples."""
     held_out = None
     if "test" in dataset.splits:
@@ -92,13 +107,24 @@ def _sampler_scores(job: Job, dataset: Dataset, sampler: Sampler, nfe: int, laws
     # the same noise for every method: differences between them then vary less than either
     randomness = partial(job.generator, 7, nfe)
     kernels = KernelSet(sampler, dataset, held_out, job.config["draws"], randomness, laws)
-    rows = []
+    rows: list[tuple[str, float | Found]] = []
     for name in job.config["metrics"]:
         if metric(name).reads == "kernels":
-            rows.append(_row(name, implementation("metric", name)(kernels)))
+            rows.append((name, implementation("metric", name)(kernels)))
         elif metric(name).reads == "law" and laws is not None:
-            rows.append(_row(name, implementation("metric", name)(laws)))
-    return rows
+            rows.append((name, implementation("metric", name)(laws)))
+    return [(name, found if isinstance(found, Found) else Found(found)) for name, found in rows]
+
+
+def _step_rows(name: str, found: Found) -> list[Score]:
+    """What each step of the sampler adds to a bound, rows of scores.json."""
+    return [
+        {
+            **{"metric": name, "step": index, "t": term.t, "s": term.s},
+            **{"value": _steady(term.bits_per_token), "stderr": None if math.isnan(term.stderr) else term.stderr},
+        }
+        for index, term in enumerate(found.steps, 1)
+    ]
 
 
 def _sample_scores(job: Job, dataset: Dataset, samples: np.ndarray, judge: NgramJudge | None) -> list[Score]:
@@ -137,7 +163,7 @@ def _steady(value: float) -> float:
 
 def _row(name: str, found: float | Found) -> Score:
     """A row of scores.json; a bare number is as exact as its metric is declared to be."""
-    value, stderr, estimate = found if isinstance(found, Found) else Found(found)
+    value, stderr, estimate, *_ = found if isinstance(found, Found) else Found(found)
     known = metric(name)
     return {
         "metric": name,

@@ -34,6 +34,20 @@ def test_the_estimate_agrees_with_the_certificate(kind: str, nfe: int, name: str
     assert found.stderr < 0.1
 
 
+@pytest.mark.parametrize(("kind", "nfe"), [("uniform", 3), ("absorbing", 3), ("matrix", 3), ("uniform", 7)])
+def test_each_step_agrees_with_its_term_of_the_certificate(kind: str, nfe: int) -> None:
+    case = _case(kind)
+    sampler, truth = analytic_sampler(teacher_of(case), nfe), teacher_of(case)
+    found = excess_nll_bound(sampler, truth, table_source(case.table)(3000, generator(1)), generator(2))
+    exact = analyse(sampler, truth)
+    assert [(term.t, term.s) for term in found.steps] == [(step.t, step.s) for step in sampler.steps]
+    for term, nats in zip(found.steps, exact.step_kl, strict=True):
+        assert term.bits_per_token == pytest.approx(nats / (2 * math.log(2)), abs=4 * term.stderr + 1e-9)
+    start = exact.prior_kl / (2 * math.log(2))
+    noise = 4 * found.stderr + 1e-9  # the start is drawn too
+    assert found.bits_per_token - sum(term.bits_per_token for term in found.steps) == pytest.approx(start, abs=noise)
+
+
 def test_an_exact_sampler_has_no_excess_and_no_noise() -> None:
     case = _case("absorbing")
     x_0 = table_source(case.table)(64, generator(1))

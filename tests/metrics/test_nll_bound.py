@@ -91,3 +91,15 @@ def test_the_estimate_is_a_function_of_the_generator() -> None:
     case = make_case("uniform")
     sampler = analytic_sampler(teacher_of(case), 9)
     assert nll_bound(sampler, held_out(case, 50), generator(4)) == nll_bound(sampler, held_out(case, 50), generator(4))
+
+
+@pytest.mark.parametrize("nfe", [1, 3, 9])
+def test_sequences_and_steps_add_up_to_the_bound(nfe: int) -> None:
+    """Over several batches, and with more steps than are evaluated a sequence; absorbing starts cost nothing."""
+    case = make_case("absorbing", V=3, L=2)
+    bound = nll_bound(analytic_sampler(teacher_of(case), nfe), held_out(case, 600), generator(4))
+    assert len(bound.sequences) == 600
+    assert float(bound.sequences.mean()) == pytest.approx(bound.bits_per_token, abs=1e-12)
+    assert float(bound.sequences.std()) / math.sqrt(600) == pytest.approx(bound.stderr, abs=1e-12)
+    assert sum(term.bits_per_token for term in bound.steps) == pytest.approx(bound.bits_per_token, abs=1e-12)
+    assert len(bound.steps) == nfe

@@ -33,6 +33,7 @@ from cdmrun.report.latex import table_latex
 from cdmrun.report.markdown import table_markdown
 from cdmrun.report.metrics_info import metric_info
 from cdmrun.report.oracles import TITLE, oracles_table
+from cdmrun.report.pairs import Pairs
 from cdmrun.report.plotted import plotted_data
 from cdmrun.report.samples import sample_grid
 from cdmrun.report.tables import build_tables
@@ -40,6 +41,10 @@ from cdmrun.spec.metric_kinds import metric_names
 from cdmrun.spec.plan_types import Experiment
 
 NO_FIGURES = {"tables": [{"values": list(METRICS)}], "figures": []}
+
+
+def pairs_of(builder: Builder, experiment: Experiment) -> Pairs:
+    return Pairs(experiment.name, scores_of(builder), collect_references(builder.plan(), builder.out), builder.out)
 
 
 def main_table(builder: Builder, experiment: Experiment) -> str:
@@ -63,8 +68,8 @@ def test_a_p_value_has_no_better_end(builder: Builder) -> None:
     assert "**chi2_p**" in panel
     assert not re.search(r"\*\*[\d(]", panel)  # no number is bold
     assert "longest run" not in panel
-    scores, summary = scores_of(builder), summary_of(builder)
-    assert gains(experiment, scores, collect_references(builder.plan(), builder.out)).empty
+    summary = summary_of(builder)
+    assert gains(experiment, pairs_of(builder, experiment)).empty
     assert enough(experiment, summary) is None
 
 
@@ -126,8 +131,8 @@ def test_a_metric_of_the_oracle_alone_is_no_block_of_the_main_table(builder: Bui
 
 def test_oracles_change_nothing_else(builder: Builder) -> None:
     experiment = exact_experiment(builder)
-    scores, summary = scores_of(builder), summary_of(builder)
-    gain = gains(experiment, scores, collect_references(builder.plan(), builder.out))
+    summary = summary_of(builder)
+    gain = gains(experiment, pairs_of(builder, experiment))
     assert "uniformization" not in set(gain["name"]) | set(gain["versus"])
     answer = enough(experiment, summary)
     assert answer is not None
@@ -181,7 +186,7 @@ def test_infinite_values_are_shown_named_and_no_finding(builder: Builder) -> Non
 
 def test_infinite_against_infinite_is_no_gain(builder: Builder) -> None:
     experiment = exact_experiment(builder, metrics=("kl_bound",), value=lambda *_: math.inf)
-    assert gains(experiment, scores_of(builder), collect_references(builder.plan(), builder.out)).empty
+    assert gains(experiment, pairs_of(builder, experiment)).empty
 
 
 def test_nan_and_unexpected_infinities_are_findings(builder: Builder) -> None:

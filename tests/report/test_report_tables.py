@@ -14,6 +14,7 @@ from cdmrun.report.build import write_tables
 from cdmrun.report.collect import SCORE_COLUMNS, collect, collect_references
 from cdmrun.report.gains import gains, gains_table
 from cdmrun.report.markdown import table_markdown
+from cdmrun.report.pairs import Pairs
 from cdmrun.report.summary import SUMMARY_COLUMNS, summarise
 from cdmrun.report.tables import build_tables
 
@@ -145,7 +146,9 @@ def test_gains_are_paired_and_positive_when_the_student_is_better(builder: Build
     experiment = builder.experiment("text", METRICS, report=NO_FIGURES)
     plan = builder.plan()
     scores, references = collect(plan, builder.out, False), collect_references(plan, builder.out)
-    gain = gains(experiment, scores, references)
+    gain = gains(experiment, Pairs("text", scores, references))
+    assert set(gain.metric) == {"nll_bound", "entropy"}
+    gain = gain[gain.metric == "nll_bound"]
     hmm = gain[(gain.name == "cdm-hmm") & (gain.nfe == 1)].set_index("versus")
     assert list(hmm.index) == ["tau_leaping", "analytic", "progressive", "best of these"]
     assert hmm.loc["analytic", "gain"] == pytest.approx(nll("analytic", 1, 1) - nll("cdm-hmm", 1, 1))
@@ -161,7 +164,7 @@ def test_gains_without_a_baseline_are_no_table(builder: Builder) -> None:
     experiment = builder.experiment("text", METRICS, report=NO_FIGURES, lines=LINES[4:])
     plan = builder.plan()
     scores = collect(plan, builder.out, False)
-    gain = gains(experiment, scores, collect_references(plan, builder.out))
+    gain = gains(experiment, Pairs("text", scores, collect_references(plan, builder.out)))
     assert gain.empty
     assert gains_table(experiment, gain, summarise(scores)) is None
     write_tables(plan, builder.out)
