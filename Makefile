@@ -13,7 +13,7 @@ BIN := $(VENV)/bin
 RUN := PATH="$(abspath $(BIN)):$$PATH"
 
 .DEFAULT_GOAL := help
-.PHONY: help install tables demo report test test-faults test-slurm bench lint clean
+.PHONY: help install tables demo report reference test test-faults test-slurm bench lint clean
 
 help:  ## this list
 	@echo "How few steps are enough, and at what loss."
@@ -36,6 +36,9 @@ demo: $(READY)  ## a first table and figure from an exact target, in under three
 
 report: $(READY)  ## write report.html anew from the scores that are there
 	$(RUN) cdmrun report --partial --out $(OUT)
+
+reference: $(READY)  ## write results/reference anew from complete results below OUT
+	$(RUN) cdmrun reference --out $(OUT)
 
 test: $(READY)  ## run the tests
 	$(RUN) OMP_NUM_THREADS=1 pytest -n 2 --dist loadfile

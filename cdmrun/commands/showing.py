@@ -1,13 +1,14 @@
-"""Commands that turn scores into what people read: table, report."""
+"""Commands that turn scores into what people read, and compare it: table, report, compare, reference."""
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from cdmrun.commands.common import ASK, RESULTS, Out, Specs, app, chosen_specs
+from cdmrun.commands.common import ASK, RESULTS, Out, Specs, app, chosen_specs, show
 from cdmrun.errors import UserError
 
 
@@ -63,3 +64,54 @@ def report(
     from cdmrun.stages.provenance import fingerprint
 
     typer.echo(write_report(built, out, partial, fingerprint))
+
+
+REFERENCE = Path("results/reference")
+
+
+@app.command(rich_help_panel=ASK)
+def compare(
+    one: Annotated[Path, typer.Argument(metavar="[A]", help="A results folder, or a folder of tables.")] = RESULTS,
+    other: Annotated[Path, typer.Argument(metavar="[B]", help="What it is held against.")] = REFERENCE,
+    tolerance: Annotated[
+        float, typer.Option(min=0.0, help="How far means may be apart, relative, where a teacher was trained anew.")
+    ] = 0.02,
+    as_json: Annotated[bool, typer.Option("--json", help="Every cell that is not the same, as JSON.")] = False,
+) -> None:
+    """Hold results against others, cell by cell: same, within interval, or different; exit with 1 if any is different.
+
+    Seconds are compared as ratios and never fail. Experiments that only one has are named and left out.
+
+    Example: [cyan]cdmrun compare results results/reference[/cyan]
+    """
+    from cdmrun.manage.comparing import as_json as plain
+    from cdmrun.manage.comparing import compare as compare_folders
+
+    found = compare_folders(one, other, tolerance)
+    if as_json:
+        typer.echo(json.dumps(plain(found), indent=1, ensure_ascii=False))
+    else:
+        from cdmrun.manage.show_comparison import show_comparison
+
+        show(show_comparison(found, str(one), str(other)))
+    raise typer.Exit(0 if found.passed else 1)
+
+
+@app.command(rich_help_panel=ASK)
+def reference(
+    specs: Specs = None,
+    out: Out = RESULTS,
+    into: Annotated[Path, typer.Option(help="The folder of reference results.")] = REFERENCE,
+) -> None:
+    """Write reference results: tables, figures, condensed manifests and a list of them, from complete results.
+
+    Experiments that the folder has of other specs stay. What stands in notes.md there becomes part of README.md.
+
+    Example: [cyan]cdmrun reference specs/text-absorbing.yaml[/cyan]
+    """
+    from cdmrun.manage.reference import write_reference
+    from cdmrun.spec.plan import build_plan
+    from cdmrun.stages.provenance import fingerprint
+
+    for path in write_reference(build_plan(chosen_specs(specs)), out, into, fingerprint):
+        typer.echo(path)

@@ -57,14 +57,22 @@ def write_tables(plan: Plan, out: Path, partial: bool = False, fingerprint: Fing
     """
     out = Path(out)
     written: list[Path] = []
-    for made in _make(plan, out, partial, fingerprint):
-        shown.forget(out, made.experiment.name)
-        for path, content in _files(made).items():
+    for experiment, files in made_files(plan, out, partial, fingerprint):
+        shown.forget(out, experiment.name)
+        for path, content in files.items():
             write_atomic(out / path, content)
             written.append(out / path)
-        if not missing_scores(replace(plan, experiments=(made.experiment,)), out):
-            shown.record(out, made.experiment.name, [made.experiment])
+        if not missing_scores(replace(plan, experiments=(experiment,)), out):
+            shown.record(out, experiment.name, [experiment])
     return written
+
+
+def made_files(
+    plan: Plan, out: Path, partial: bool = False, fingerprint: Fingerprint | None = None
+) -> Iterator[tuple[Experiment, dict[str, str | bytes]]]:
+    """Each experiment with its files, path below the results folder to content; arguments as `write_tables`."""
+    for made in _make(plan, Path(out), partial, fingerprint):
+        yield made.experiment, _files(made)
 
 
 def write_report(plan: Plan, out: Path, partial: bool = True, fingerprint: Fingerprint | None = None) -> Path:

@@ -63,15 +63,15 @@ def anchor(name: str) -> str:
 
 
 def _yaml(value: Mapping[str, Any]) -> str:
-    return yaml.safe_dump(_plain(value), sort_keys=False, allow_unicode=True, width=100, default_flow_style=None)
+    return yaml.safe_dump(plain(value), sort_keys=False, allow_unicode=True, width=100, default_flow_style=None)
 
 
-def _plain(value: Any) -> Any:
+def plain(value: Any) -> Any:
     """Mappings and tuples as the dicts and lists that YAML knows."""
     if isinstance(value, Mapping):
-        return {str(key): _plain(item) for key, item in value.items()}
+        return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):
-        return [_plain(item) for item in value]
+        return [plain(item) for item in value]
     return value if isinstance(value, str | int | float | bool | None) else str(value)
 
 

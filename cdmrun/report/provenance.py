@@ -33,7 +33,7 @@ def origins(plan: Plan, experiment: Experiment, out: Path) -> list[Origin]:
     """Every run that the experiment's numbers depend on, in the order in which data flow."""
     feeds: dict[str, dict[str, None]] = {}
     for entry in experiment.entries:
-        for key in _closure(plan, [entry.scores, entry.samples, entry.model]):
+        for key in closure(plan, [entry.scores, entry.samples, entry.model]):
             feeds.setdefault(key, {})[f"{entry.name}, seed {entry.seed}"] = None
     order = {key: index for index, key in enumerate(plan.runs)}
     kinds = list(STAGE_OF_KIND)
@@ -41,7 +41,8 @@ def origins(plan: Plan, experiment: Experiment, out: Path) -> list[Origin]:
     return [_origin(key, tuple(feeds[key]), len(experiment.entries), out) for key in keys]
 
 
-def _closure(plan: Plan, keys: list[str]) -> list[str]:
+def closure(plan: Plan, keys: list[str]) -> list[str]:
+    """Some products and all that they are made from, each once."""
     seen: dict[str, None] = {}
     stack = list(keys)
     while stack:

@@ -217,6 +217,7 @@ def finish(job: Job, seconds: float) -> None:
         "code": provenance.code_state(job.run.stage, *job.run.sources),
         "versions": provenance.versions(),
         "device": _device_name(job.device),
+        "machine": provenance.machine(),
         "processes": job.group.size,
         "threads": torch.get_num_threads(),
         "wall_seconds": round(seconds, 3),

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import importlib.metadata
+import os
 import platform
 import resource
 import subprocess
@@ -70,6 +72,20 @@ def versions() -> dict[str, str]:
         except importlib.metadata.PackageNotFoundError:
             continue
     return found | {plugin.package: plugin.version for plugin in installed_plugins()}
+
+
+def machine() -> dict[str, Any]:
+    """The processor's name, its cores, and main memory in bytes, as far as the system tells."""
+    name = platform.processor()
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+        name = next(line.split(":", 1)[1].strip() for line in lines if line.startswith("model name"))
+    except (OSError, StopIteration):
+        pass
+    memory = None
+    with contextlib.suppress(ValueError, OSError, AttributeError):
+        memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+    return {"cpu": name or platform.machine(), "cores": os.cpu_count(), "memory_bytes": memory}
 
 
 def peak_memory_bytes() -> int:
