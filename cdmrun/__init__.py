@@ -30,7 +30,10 @@ _HOME: dict[str, str] = {
             "FirstHitting Sampler Step TransitionKernel Uniformization analytic_sampler student_kernel"
             " student_sampler tau_leaping_sampler theta_sampler"
         ),
-        "cdmrun.distill": "ComposedMatching ExactMatching SampledMatching StepSchedule rounds",
+        "cdmrun.distill": (
+            "BootstrapMatching ChainMatching ComposedMatching ExactMatching LastLinkMatching SampledMatching"
+            " StepSchedule divergence rounds"
+        ),
         "cdmrun.training": "TrainResult TrainSettings train",
         "cdmrun.training.denoising": "Denoising",
         "cdmrun.training.sources": "array_source chain_source table_source",
@@ -52,10 +55,14 @@ if TYPE_CHECKING:
     from cdmrun.data import Dataset as Dataset
     from cdmrun.data import load as load
     from cdmrun.data.chain import MarkovChain as MarkovChain
+    from cdmrun.distill import BootstrapMatching as BootstrapMatching
+    from cdmrun.distill import ChainMatching as ChainMatching
     from cdmrun.distill import ComposedMatching as ComposedMatching
     from cdmrun.distill import ExactMatching as ExactMatching
+    from cdmrun.distill import LastLinkMatching as LastLinkMatching
     from cdmrun.distill import SampledMatching as SampledMatching
     from cdmrun.distill import StepSchedule as StepSchedule
+    from cdmrun.distill import divergence as divergence
     from cdmrun.distill import rounds as rounds
     from cdmrun.errors import UserError as UserError
     from cdmrun.metrics.divergences import cross_entropy as cross_entropy

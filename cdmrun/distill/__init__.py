@@ -1,7 +1,21 @@
 """Distillation objectives: conditional distribution matching, and progressive distillation."""
 
+from cdmrun.distill.bootstrap import BootstrapMatching
 from cdmrun.distill.cdm import ExactMatching, SampledMatching
+from cdmrun.distill.divergences import Divergence, divergence
 from cdmrun.distill.progressive import ComposedMatching, rounds
+from cdmrun.distill.soft import ChainMatching, LastLinkMatching
 from cdmrun.distill.steps import StepSchedule
 
-__all__ = ["ComposedMatching", "ExactMatching", "SampledMatching", "StepSchedule", "rounds"]
+__all__ = [
+    "BootstrapMatching",
+    "ChainMatching",
+    "ComposedMatching",
+    "Divergence",
+    "ExactMatching",
+    "LastLinkMatching",
+    "SampledMatching",
+    "StepSchedule",
+    "divergence",
+    "rounds",
+]

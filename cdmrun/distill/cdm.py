@@ -1,12 +1,11 @@
-"""Conditional distribution matching: KL from the teacher's reverse conditional to the student's (method.md, section 4).
+"""Conditional distribution matching: from the teacher's reverse conditional to the student's (method.md, section 4).
 
-    L(φ) = E KL( p^θ_{0|t}(· | x_t) ‖ q^φ_{0|t}(· | x_t) )      match: clean
-    L(φ) = E KL( p^θ_{s|t}(· | x_t) ‖ q^φ_{s|t}(· | x_t) )      match: step
+    L(φ) = E D( p^θ_{0|t}(· | x_t) ‖ q^φ_{0|t}(· | x_t) )      match: clean
+    L(φ) = E D( p^θ_{s|t}(· | x_t) ‖ q^φ_{s|t}(· | x_t) )      match: step
 
-Forward KL is linear in its first argument, so one draw from the teacher's joint gives an unbiased gradient:
-`SampledMatching` scores such draws (what the teacher's own long sampler makes of noised data or, as a control, the
-data themselves).
-`ExactMatching` takes the expectation over the target in full, for teachers whose conditionals are tables.
+`SampledMatching` scores draws from the target: unbiased for forward KL whatever drew them, and for other divergences
+where the density of the draws is known. `ExactMatching` sums over the target in full. docs/distillation.md has the
+whole argument; `soft` and `bootstrap` are the other targets.
 """
 
 from __future__ import annotations
@@ -14,58 +13,94 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
+from cdmrun.distill.divergences import Divergence, divergence
 from cdmrun.distill.steps import StepBatch, StepSchedule
-from cdmrun.models import EnumeratedTeacher, NetworkModel
+from cdmrun.models import ConditionalModel, EnumeratedTeacher, JointDistribution
+from cdmrun.models.exact import ExactTeacher
 from cdmrun.processes import Absorbing, ForwardProcess
 from cdmrun.processes.draws import draw_bernoulli
 from cdmrun.processes.enumeration import enumerate_states
 from cdmrun.samplers import CleanStudent
 from cdmrun.training.sources import PairSource, Source
 
+FORWARD_KL = divergence("forward_kl")
+
 
 class SampledMatching:
-    """−log q of draws from the joint of clean data and noise; nats a token.
+    """Scores of draws from the joint of clean data and noise; nats a token.
 
-    Unbiased for the gradient of the forward KL; the loss itself lies above the KL by the entropy of the target.
+    By default −log q: unbiased for the gradient of the forward KL, which it exceeds by the entropy of the target.
 
     Parameters
     ----------
     pairs
-        Where (x_0, x_t) come from: x_t from the data and x_0 from the teacher's sampler (``target: rollout``), or both
-        from the data (``target: data``).
+        Where (x_0, x_t) come from: x_t from the data and x_0 from the teacher's sampler (``target: rollout``), both
+        from the data (``target: data``), or both from an exact teacher's law (``target: exact``).
+    density
+        The exact teacher whose law the draws have; with it any divergence is estimated without bias.
     """
 
-    def __init__(self, student: NetworkModel, pairs: PairSource, steps: StepSchedule, batch: int) -> None:
+    def __init__(
+        self,
+        student: ConditionalModel,
+        pairs: PairSource,
+        steps: StepSchedule,
+        batch: int,
+        compared_by: Divergence = FORWARD_KL,
+        density: ExactTeacher | None = None,
+    ) -> None:
+        if compared_by.name != "forward_kl" and density is None:
+            raise ValueError(f"{compared_by.name} needs the density of the draws: only forward_kl is unbiased without")
         self.student = student
         self.pairs = pairs
         self.steps = steps
         self.batch = batch
+        self.compared_by = compared_by
+        self.density = density
 
     def __call__(self, generator: torch.Generator) -> Tensor:
-        process = self.student.process
         at = self.steps.draw(self.batch, generator)
         x_0, x_t = self.pairs(at.t, generator)
-        if self.student.matches == "clean":
-            return -self.student(x_t, at.t).log_prob(x_0).mean() / x_0.shape[1]
-        x_s = process.sample_bridge(x_0, x_t, at.s, at.t, generator)
-        law = self.student(x_t, at.t, at.s, _revealed_between(process, x_s, x_t))
-        return -(law.log_prob(x_s) * at.n).mean() / x_0.shape[1]
+        x, spoken = matched_states(self.student, x_0, x_t, at, generator)
+        log_q = student_law(self.student, x_t, at, spoken).log_prob(x)
+        weight = at.weight(self.student.matches)
+        if self.density is None:
+            return -(log_q * weight).mean() / x_0.shape[1]
+        with torch.no_grad():
+            log_p = self._log_density(x, x_t, at, spoken, generator)
+        return (self.compared_by.of_draws(log_p, log_q) * weight).mean() / x_0.shape[1]
+
+    def _log_density(
+        self, x: Tensor, x_t: Tensor, at: StepBatch, spoken: Tensor | None, generator: torch.Generator
+    ) -> Tensor:
+        """log of the teacher's probability of what was drawn, [B]; of the tokens alone where a step reveals some."""
+        assert self.density is not None
+        if self.student.matches == "step" and spoken is None:
+            return CleanStudent(self.density).log_prob(x, x_t, at.t, at.s, generator)
+        return self.density(x_t, at.t, spoken=spoken).log_prob(x)
 
 
 class ExactMatching:
-    """KL to an enumerated teacher's conditional, summed over every target sequence; nats a token, zero at a match.
+    """Divergence from an enumerated teacher's conditional, summed over every outcome; nats a token, zero at a match.
 
     Only x_t and the step are drawn; no target is sampled (Rao–Blackwell taken to its end).
     """
 
     def __init__(
-        self, student: NetworkModel, teacher: EnumeratedTeacher, source: Source, steps: StepSchedule, batch: int
+        self,
+        student: ConditionalModel,
+        teacher: EnumeratedTeacher,
+        source: Source,
+        steps: StepSchedule,
+        batch: int,
+        compared_by: Divergence = FORWARD_KL,
     ) -> None:
         self.student = student
         self.teacher = teacher
         self.source = source
         self.steps = steps
         self.batch = batch
+        self.compared_by = compared_by
         self.clean = enumerate_states(teacher.process.vocabulary, teacher.length)
 
     def __call__(self, generator: torch.Generator) -> Tensor:
@@ -76,27 +111,28 @@ class ExactMatching:
         x_t = process.noise(x_0, 0.0, at.t, generator)
         by_step = self.student.matches == "step"
         if by_step and not isinstance(process, Absorbing):
-            divergence = self._step_kernel_divergence(x_t, at)
+            found = self._step_kernel_divergence(x_t, at)
         else:
             spoken = self._revealed_by_chance(x_t, at, generator) if by_step else self.student.default_spoken(x_t)
-            divergence = self._clean_divergence(x_t, at, spoken)
-        weight = at.n if by_step else torch.ones_like(at.n)
-        return (divergence * weight).mean() / x_0.shape[1]
+            found = self._clean_divergence(x_t, at, spoken)
+        return (found * at.weight(self.student.matches)).mean() / x_0.shape[1]
 
     def _clean_divergence(self, x_t: Tensor, at: StepBatch, spoken: Tensor) -> Tensor:
-        """KL between the laws of the spoken clean tokens, [B]: expectation over x_0 of the log-ratio at them."""
+        """Between the laws of the spoken clean tokens, [B].
+
+        The sum goes over whole sequences, in which what is spoken of repeats V^(number of other positions) times.
+        """
         with torch.no_grad():
-            weight = self.teacher(x_t, at.t).log_probs.exp()
-            target = self.teacher(x_t, at.t, spoken=spoken).log_probabilities(self.clean)
-        log_q = self.student(x_t, at.t, at.s if self.student.matches == "step" else None, spoken)
-        return (weight * (target - log_q.log_probabilities(self.clean))).sum(-1)
+            log_p = self.teacher(x_t, at.t, spoken=spoken).log_probabilities(self.clean)
+        log_q = student_law(self.student, x_t, at, spoken).log_probabilities(self.clean)
+        repeats = float(self.teacher.process.vocabulary) ** (~spoken).sum(-1)
+        return self.compared_by.full(log_p, log_q) / repeats
 
     def _step_kernel_divergence(self, x_t: Tensor, at: StepBatch) -> Tensor:
-        """KL between the laws of x_s, [B]."""
+        """Between the laws of x_s, [B]."""
         with torch.no_grad():
             target = CleanStudent(self.teacher).rows(x_t, at.t, at.s)
-        log_q = self.student(x_t, at.t, at.s).log_probabilities(self.clean)
-        return (torch.xlogy(target, target) - target * log_q).sum(-1)
+        return self.compared_by.full(target.log(), self.student(x_t, at.t, at.s).log_probabilities(self.clean))
 
     def _revealed_by_chance(self, x_t: Tensor, at: StepBatch, generator: torch.Generator) -> Tensor:
         assert isinstance(self.student.process, Absorbing)
@@ -104,7 +140,22 @@ class ExactMatching:
         return self.student.default_spoken(x_t) & draw_bernoulli(chance, generator)
 
 
-def _revealed_between(process: ForwardProcess, x_s: Tensor, x_t: Tensor) -> Tensor | None:
+def student_law(student: ConditionalModel, x_t: Tensor, at: StepBatch, spoken: Tensor | None) -> JointDistribution:
+    """What the student says of what it matches: of x_0, or of x_s."""
+    return student(x_t, at.t, at.s if student.matches == "step" else None, spoken)
+
+
+def matched_states(
+    student: ConditionalModel, x_0: Tensor, x_t: Tensor, at: StepBatch, generator: torch.Generator
+) -> tuple[Tensor, Tensor | None]:
+    """The end of the step that leads from x_t towards x_0, and of which of its tokens the student speaks."""
+    if student.matches == "clean":
+        return x_0, None
+    x_s = student.process.sample_bridge(x_0, x_t, at.s, at.t, generator)
+    return x_s, revealed_between(student.process, x_s, x_t)
+
+
+def revealed_between(process: ForwardProcess, x_s: Tensor, x_t: Tensor) -> Tensor | None:
     """Positions masked at t and known at s, or None for processes without masks."""
     if not isinstance(process, Absorbing):
         return None

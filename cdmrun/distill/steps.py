@@ -19,6 +19,14 @@ class StepBatch:
     s: Tensor
     n: Tensor
 
+    def end(self, match: str) -> Tensor:
+        """Where what is matched lives: at s (``step``), or at 0 (``clean``)."""
+        return self.s if match == "step" else torch.zeros_like(self.s)
+
+    def weight(self, match: str) -> Tensor:
+        """What a step counts: n (``step``: a loss is a sum over the steps of a sampler), or 1 (``clean``: a mean)."""
+        return self.n if match == "step" else torch.ones_like(self.n)
+
 
 class StepSchedule:
     """Draws steps of the n-step samplers, n taken in turn over the batch, the step uniformly among the n.
@@ -43,3 +51,8 @@ class StepSchedule:
         grids = self.grids.to(device)[row]
         at = grids.gather(1, torch.stack([k, k - 1], 1))
         return StepBatch(at[:, 0], at[:, 1], n)
+
+
+def substeps(t: Tensor, s: Tensor, count: int) -> list[Tensor]:
+    """The ``count`` + 1 times that divide each step evenly, from t down to s, each float64 [B]."""
+    return [s + (t - s) * (k / count) for k in range(count, -1, -1)]

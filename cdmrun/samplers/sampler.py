@@ -138,8 +138,8 @@ def student_sampler(
 ) -> Sampler:
     """A student's own sampler with ``nfe`` network calls.
 
-    ``students`` is one model for all step counts, or (progressive distillation) one for each; ``decoding`` is how
-    their families draw, see `cdmrun.models.families.decoding`.
+    ``students`` is one model for all step counts, or one for each; ``decoding`` is how their families draw, see
+    `cdmrun.models.families.decoding`.
     """
     model = students[nfe] if isinstance(students, Mapping) else students
     return _walk(model, student_kernel(model, decoding), nfe, grid)

@@ -9,12 +9,12 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cdmrun.models import ConditionalModel, JointDistribution
+from cdmrun.models import ConditionalModel, JointDistribution, NetworkModel
 from cdmrun.processes import Absorbing
 from cdmrun.processes.base import TINY
 from cdmrun.processes.draws import draw_bernoulli
 from cdmrun.processes.enumeration import enumerate_states, state_codes
-from cdmrun.samplers.kernels import TransitionKernel
+from cdmrun.samplers.kernels import Analytic, TransitionKernel
 
 
 class StudentKernel(TransitionKernel):
@@ -126,5 +126,11 @@ class StepStudent(StudentKernel):
 
 
 def student_kernel(model: ConditionalModel, decoding: str = "auto") -> TransitionKernel:
-    """The kernel that fits what the student was trained to match."""
-    return StepStudent(model, decoding) if model.matches == "step" else CleanStudent(model, decoding)
+    """The kernel that fits what the student was trained to match.
+
+    A factorised student of clean data is the analytic kernel, whose likelihood is then in closed form too.
+    """
+    if model.matches == "step":
+        return StepStudent(model, decoding)
+    factorized = isinstance(model, NetworkModel) and model.shape.family["kind"] == "factorized"
+    return Analytic(model) if factorized else CleanStudent(model, decoding)

@@ -8,6 +8,7 @@ from typing import Any, cast
 
 from cdmrun.limits import MAX_SCAN_WINDOW
 from cdmrun.registry import FamilyMember, find
+from cdmrun.spec.checks_matching import check_matching
 from cdmrun.spec.defaults import EXACT_TEACHERS
 from cdmrun.spec.errors import SpecError
 from cdmrun.spec.facts import Facts, facts_of, needs_a_law
@@ -36,8 +37,8 @@ def check_students(e: Resolved, files: Files) -> Iterator[SpecError]:
         if "family" in student:
             yield from _family(e, place, student["family"], facts)
             yield from _decoding(e, place, student)
-        if "target" in student:
-            yield from _target(e, place, student["target"], teacher)
+        if student["method"] == "cdm":
+            yield from check_matching(e, place, student)
         if student["method"] == "progressive":
             yield from _halving(e, place, student)
             yield from _reverse(e, place, student)
@@ -83,21 +84,6 @@ def _decoding(e: Resolved, place: tuple[str, ...], student: dict[str, Any]) -> I
     elif wanted == "scan" and family.get("window", 0) > MAX_SCAN_WINDOW:
         message = f"scan goes through all contexts, for windows up to {MAX_SCAN_WINDOW}, here {family['window']}: "
         yield e.error(where, message + "use fixed_point or sequential")
-
-
-def _target(
-    e: Resolved, place: tuple[str, ...], target: dict[str, Any], teacher: dict[str, Any] | None
-) -> Iterator[SpecError]:
-    kind = target.get("kind")
-    if not e.written(*place, "target", "kind"):
-        pass  # a default follows from the teacher, where the mistake is reported
-    elif kind == "exact" and teacher is not None and teacher["kind"] not in EXACT_TEACHERS:
-        message = "exact needs teacher.kind enumerated or markov: use rollout for a network"
-        yield e.error((*place, "target", "kind"), message)
-    for key in ("substeps", "draws", "levels"):
-        if key in target and kind not in (None, "rollout"):
-            message = f"has a meaning for target.kind rollout only, here it is {kind}: leave it out"
-            yield e.key_error((*place, "target", key), message)
 
 
 def _init(

@@ -8,7 +8,9 @@
 | data.order, alphabet, states, … (markov) | by source, see `CHAIN`; absent where they have no meaning |
 | teacher.order, smoothing (markov) | 2 and 3.0; absent when the data are a chain themselves |
 | students.*.target.kind | exact when the teacher is enumerated or markov, else rollout |
-| students.*.target.substeps, draws, levels | 64, 4096, 8 for a rollout; absent otherwise |
+| students.*.target.contexts | for soft: data under the absorbing process, else walk |
+| students.*.target.substeps, draws, levels, positions | see `TARGET`; absent where they have no meaning |
+| students.*.alpha | 0.5 when divergence is alpha; absent otherwise |
 | students.*.init | random when the teacher is enumerated or markov, else teacher |
 | students.*.model | layers 2, width 64, heads 2 when init is random; absent otherwise |
 | students.*.start | twice the largest nfe (progressive) |
@@ -36,6 +38,16 @@ CHAIN: dict[str, dict[str, Any]] = {
     "random": {"order": 2, "states": 8, "concentration": 0.3, "seed": 0},
 }
 ROLLOUT = {"substeps": 64, "draws": 4096, "levels": 8}
+#: The keys of a target besides its kind and contexts, by these two (contexts are for soft only).
+TARGET: dict[tuple[str, str | None], dict[str, int]] = {
+    ("rollout", None): ROLLOUT,
+    ("bootstrap", None): {"substeps": 8},
+    ("soft", "data"): {"positions": 1},
+    ("soft", "draws"): {"positions": 1, **ROLLOUT},
+    ("soft", "walk"): {"substeps": 8},
+    ("exact", None): {},
+    ("data", None): {},
+}
 STUDENT_MODEL = {"layers": 2, "width": 64, "heads": 2, "conv": 3, "mlp": 4}
 ALPHA_MIN = 1e-5
 
@@ -57,7 +69,7 @@ def fill_dependent(spec: dict[str, Any]) -> None:
     teacher = spec.get("teacher")
     _chains(spec.get("data"), teacher)
     for student in spec.get("students", {}).values():
-        _student(student, teacher)
+        _student(student, teacher, process)
     if process is not None:
         ordinal = "data" in spec and data_kind(spec["data"]["kind"]).ordinal
         _leaping(spec.get("baselines", {}), process["kind"] == "absorbing", ordinal)
@@ -100,20 +112,31 @@ def _leaping(baselines: dict[str, Any], absorbing: bool, ordinal: bool) -> None:
         leaping.setdefault("jumps", "poisson" if ordinal and not absorbing else "any_jump")
 
 
-def _student(student: dict[str, Any], teacher: dict[str, Any] | None) -> None:
+def _student(student: dict[str, Any], teacher: dict[str, Any] | None, process: dict[str, Any] | None) -> None:
     exact = teacher is not None and teacher["kind"] in EXACT_TEACHERS
     if student["method"] == "progressive":
         student.setdefault("start", 2 * max(student["nfe"]))
     elif teacher is not None and "target" in student:
-        target = student["target"]
-        target.setdefault("kind", "exact" if exact else "rollout")
-        if target["kind"] == "rollout":
-            for key, value in ROLLOUT.items():
-                target.setdefault(key, value)
+        _target(student["target"], exact, process)
+    if student["method"] == "cdm" and student["divergence"] == "alpha":
+        student.setdefault("alpha", 0.5)
     if teacher is not None:
         student.setdefault("init", "random" if exact else "teacher")
     if student.get("init") == "random":
         student.setdefault("model", dict(STUDENT_MODEL))
+
+
+def _target(target: dict[str, Any], exact: bool, process: dict[str, Any] | None) -> None:
+    target.setdefault("kind", "exact" if exact else "rollout")
+    if target["kind"] == "soft" and process is not None:
+        target.setdefault("contexts", "data" if process["kind"] == "absorbing" else "walk")
+    for key, value in TARGET.get(target_way(target), {}).items():
+        target.setdefault(key, value)
+
+
+def target_way(target: dict[str, Any]) -> tuple[str, str | None]:
+    """What decides which keys a target has: its kind, and for soft its contexts."""
+    return target["kind"], target.get("contexts") if target["kind"] == "soft" else None
 
 
 def _report(report: dict[str, Any], evaluation: dict[str, Any]) -> None:

@@ -210,8 +210,9 @@ class _Linker:
             "seed": seed[1],
         }
         inputs = {"data": self.data, "teacher": teacher}
-        if student.get("target", {}).get("kind") == "rollout":
-            inputs["draws"] = self._draws(place, student["target"], teacher)
+        target = student.get("target", {})
+        if target.get("kind") == "rollout" or target.get("contexts") == "draws":
+            inputs["draws"] = self._draws(place, target, teacher)
         origin = self._origin({"": place, "forward_process": ("forward_process",), "seed": ("seeds", seed[0])})
         slug = self._slug(student["method"], student.get("family", {}).get("kind", ""))
         return self.builder.add("students", slug, config, identity, inputs, origin)

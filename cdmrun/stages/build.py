@@ -12,7 +12,7 @@ from cdmrun.files import read_json
 from cdmrun.models import ConditionalModel, NetworkShape, load_model
 from cdmrun.processes import ForwardProcess, make_schedule
 from cdmrun.registry import implementation
-from cdmrun.samplers import Oracle, Sampler, analytic_sampler, student_sampler
+from cdmrun.samplers import Oracle, Sampler, student_sampler
 from cdmrun.training import TrainSettings
 
 #: Keys of every process, which make its schedule.
@@ -66,10 +66,7 @@ def build_sampler(config: Mapping[str, Any], models: Mapping[int | None, Conditi
     """The sampler of a ``samples`` run for one number of network calls."""
     name, options = config["sampler"], _options(config)
     if name == "student":
-        if None in models:
-            return student_sampler(models[None], nfe, **options)
-        # progressive distillation: a factorised student for each step count, under the analytic sampler
-        return analytic_sampler(models[nfe], nfe, **options)
+        return student_sampler(models[None if None in models else nfe], nfe, **options)
     sampler: Sampler = implementation("sampler", name)(models[None], nfe, **options)
     return sampler
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Any
@@ -10,9 +10,19 @@ from typing import Any
 import torch
 
 from cdmrun.data.dataset import Dataset, read_arrays
-from cdmrun.distill import ComposedMatching, ExactMatching, SampledMatching, StepSchedule, rounds
+from cdmrun.distill import (
+    BootstrapMatching,
+    ChainMatching,
+    ComposedMatching,
+    ExactMatching,
+    LastLinkMatching,
+    SampledMatching,
+    StepSchedule,
+    divergence,
+    rounds,
+)
 from cdmrun.files import write_json
-from cdmrun.models import ConditionalModel, EnumeratedTeacher, MarkovTeacher, NetworkModel, save_model
+from cdmrun.models import ConditionalModel, EnumeratedTeacher, ExactTeacher, MarkovTeacher, NetworkModel, save_model
 from cdmrun.registry import implementation
 from cdmrun.stages.build import build_process, build_settings, load_models, network_shape
 from cdmrun.stages.history import write_history
@@ -39,7 +49,7 @@ class Distillation:
     """What an objective is given: the problem, and how students are made, trained and kept.
 
     An objective returns which models it made: ``{"any": NAME}`` for one that serves all step counts, or a name for
-    each step count, of factorised students that the analytic sampler draws from.
+    each step count.
     """
 
     job: Job
@@ -67,9 +77,9 @@ class Distillation:
         return data_source(self.dataset)
 
     def pairs(self) -> PairSource:
-        """The (x_0, x_t) that the spec's ``target`` asks for."""
+        """The (x_0, x_t) that the spec's ``target`` asks for; of data unless it says otherwise."""
         target, teacher = self.config["target"]["kind"], self.teacher
-        if target == "rollout":
+        if target == "rollout" or self.config["target"].get("contexts") == "draws":
             drawn = read_arrays(self.job.input("draws") / "draws.npz")
             return rollout_pairs(drawn["levels"], drawn["contexts"], drawn["sequences"], teacher.process)
         if target == "exact":
@@ -112,17 +122,38 @@ class Distillation:
 
 
 def conditional_matching(task: Distillation) -> Mapping[str, str]:
-    """``method: cdm``: one student for all step counts."""
-    config, teacher = task.config, task.teacher
-    student = task.student(config["family"], config["match"])
-    steps = StepSchedule(config["nfe"], config["grid"])
-    objective: Objective
-    if config["target"]["kind"] == "exact" and isinstance(teacher, EnumeratedTeacher):
-        objective = ExactMatching(student, teacher, task.source, steps, task.batch)
-    else:
-        objective = SampledMatching(student, task.pairs(), steps, task.batch)
-    task.train(student, objective)
-    return {"any": "model"}
+    """``method: cdm``: one student for all step counts or, with ``per_nfe``, one for each."""
+    config = task.config
+    if not config["per_nfe"]:
+        student = task.student(config["family"], config["match"])
+        task.train(student, matching(task, student, config["nfe"]))
+        return {"any": "model"}
+    names: dict[str, str] = {}
+    for number, nfe in enumerate(config["nfe"]):
+        names[str(nfe)] = name = f"model-{nfe}"
+        student = task.student(config["family"], config["match"])
+        task.train(student, matching(task, student, [nfe]), name, config["seed"] * 1000 + number)
+    return names
+
+
+def matching(task: Distillation, student: NetworkModel, nfe: Sequence[int]) -> Objective:
+    """The objective of a ``method: cdm`` student that is to serve some step counts."""
+    config, teacher, source, batch = task.config, task.teacher, task.source, task.batch
+    target, compared_by = config["target"], divergence(config["divergence"], config.get("alpha"))
+    steps = StepSchedule(nfe, config["grid"])
+    match target["kind"]:
+        case "bootstrap":
+            return BootstrapMatching(student, teacher, source, steps, batch, target["substeps"])
+        case "soft" if target["contexts"] == "walk":
+            return LastLinkMatching(student, teacher, source, steps, batch, target["substeps"])
+        case "soft":
+            pairs, positions = task.pairs(), target["positions"]
+            return ChainMatching(student, teacher, pairs, steps, batch, positions, compared_by)
+        case "exact" if isinstance(teacher, EnumeratedTeacher):
+            return ExactMatching(student, teacher, source, steps, batch, compared_by)
+    known = target["kind"] == "exact" and compared_by.name != "forward_kl"
+    density = teacher if known and isinstance(teacher, ExactTeacher) else None
+    return SampledMatching(student, task.pairs(), steps, batch, compared_by, density)
 
 
 def progressive(task: Distillation) -> Mapping[str, str]:

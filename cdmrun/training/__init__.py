@@ -2,7 +2,7 @@
 
 from cdmrun.training.group import ALONE, Group, joined
 from cdmrun.training.interrupt import Interrupted, stop_requested
-from cdmrun.training.loop import Objective, Progress, TrainResult, step_generator, train
+from cdmrun.training.loop import Objective, Progress, TrainResult, UsesAverage, step_generator, train
 from cdmrun.training.settings import TrainSettings
 
 __all__ = [
@@ -13,6 +13,7 @@ __all__ = [
     "Progress",
     "TrainResult",
     "TrainSettings",
+    "UsesAverage",
     "joined",
     "step_generator",
     "stop_requested",

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -20,6 +20,14 @@ from cdmrun.training.settings import TrainSettings
 
 #: An objective: the loss (nats a sequence) of a step, all its randomness drawn from the given generator.
 Objective = Callable[[torch.Generator], Tensor]
+
+
+@runtime_checkable
+class UsesAverage(Protocol):
+    """An objective whose targets depend on the moving average of the weights that it trains."""
+
+    def use_average(self, average: Sequence[Tensor]) -> None:
+        """Take the average: one tensor for each trained parameter, which the loop goes on changing in place."""
 
 
 @dataclass(frozen=True)
@@ -83,6 +91,8 @@ def train(
         _check_processes(saved, group, checkpoint)
         state.restore(saved)
     group.share_state(model)
+    if isinstance(objective, UsesAverage):
+        objective.use_average(state.average)
     model.train()
     device = next(model.parameters()).device
     last_saved = last_reported = time.monotonic()

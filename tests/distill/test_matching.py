@@ -8,101 +8,40 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from science_cases import KINDS, Case, chi_square_p, generator, make_case, times
+from matching_cases import (
+    case_of,
+    every_process,
+    expected_divergence,
+    expected_entropy,
+    matching,
+    other_table,
+    student_of,
+)
+from science_cases import Case, chi_square_p, generator, make_case, times
 from torch import Tensor
 
-from cdmrun.distill import ExactMatching, SampledMatching, StepSchedule
+from cdmrun.distill import ExactMatching, SampledMatching, StepSchedule, divergence
+from cdmrun.distill.divergences import DIVERGENCES
 from cdmrun.models import ConditionalModel, EnumeratedTeacher
-from cdmrun.models.families import Factorized, Joint, JointDistribution
-from cdmrun.processes import Absorbing, ForwardProcess, time_grid
+from cdmrun.models.families import Factorized, JointDistribution
+from cdmrun.processes import ForwardProcess, time_grid
 from cdmrun.processes.enumeration import state_codes
-from cdmrun.samplers import CleanStudent
 from cdmrun.training.sources import array_source, noised_pairs, rollout_pairs, table_source
 
 BATCH = 20_000
 
 
-class StepTeacher(EnumeratedTeacher):
-    """An exact teacher that answers as a step student: with p_{s|t}."""
-
-    matches = "step"
-
-    def forward(self, x_t: Tensor, t: Tensor, s: Tensor | None = None, spoken: Tensor | None = None) -> Joint:
-        if isinstance(self.process, Absorbing):
-            return super().forward(x_t, t, s, spoken)
-        assert s is not None
-        rows = CleanStudent(
-            EnumeratedTeacher(self.process, self.table.reshape([self.process.vocabulary] * self.length))
-        )
-        every = torch.ones_like(x_t, dtype=torch.bool)
-        return Joint(x_t, every, rows.rows(x_t, t, s).log(), self.sequences, self.process.vocabulary)
-
-
-def student_of(case: Case, table: np.ndarray, matches: str) -> Any:
-    return (EnumeratedTeacher if matches == "clean" else StepTeacher)(case.process, torch.from_numpy(table))
-
-
-def other_table(case: Case) -> np.ndarray:
-    table = np.random.default_rng(9).random(case.table.shape) + 0.2
-    return table / table.sum()
-
-
-def objective_for(case: Case, kind: str, table: np.ndarray, matches: str, nfe: list[int], batch: int = 300) -> Any:
+def objective_for(
+    case: Case, kind: str, table: np.ndarray, matches: str, nfe: list[int], batch: int = 300, by: str = "forward_kl"
+) -> Any:
+    """``exact``, ``sampled``, or ``known``: sampled from a law whose density is known."""
     student, source, steps = student_of(case, table, matches), table_source(case.table), StepSchedule(nfe)
-    if kind == "sampled":
-        return SampledMatching(student, noised_pairs(source, case.process), steps, batch)
-    return ExactMatching(student, EnumeratedTeacher(case.process, torch.from_numpy(case.table)), source, steps, batch)
-
-
-def expected_divergence(case: Case, table: np.ndarray, matches: str, nfe: int) -> float:
-    """E KL in nats a token, by enumeration of every state and step."""
-    reference = case.reference
-    wrong = type(reference)(reference.kernel, reference.generator, table)
-    grid, total = time_grid(nfe).tolist(), 0.0
-    for k in range(nfe):
-        s, t = grid[k], grid[k + 1]
-        law = reference.law(t)
-        for n, x in enumerate(reference.states):
-            if law[n] <= 0:
-                continue
-            if matches == "clean":
-                p, q, weight = reference.posterior(x, t), wrong.posterior(x, t), 1 / nfe
-            else:
-                p, q = (r.through_bridge(r.posterior(x, t), x, s, t) for r in (reference, wrong))
-                weight = 1.0
-            total += weight * law[n] * sum(a * math.log(a / b) for a, b in zip(p, q, strict=True) if a > 0)
-    return total / reference.L
-
-
-def expected_entropy(case: Case, matches: str, nfe: int) -> float:
-    """What a sampled loss adds to the divergence: E H of the target, less that of the reveal pattern."""
-    reference, grid, total = case.reference, time_grid(nfe).tolist(), 0.0
-    for k in range(nfe):
-        s, t = grid[k], grid[k + 1]
-        law = reference.law(t)
-        for n, x in enumerate(reference.states):
-            if law[n] <= 0:
-                continue
-            posterior = reference.posterior(x, t)
-            if matches == "clean":
-                total -= law[n] * sum(p * math.log(p) for p in posterior if p > 0) / nfe
-                continue
-            row = reference.through_bridge(posterior, x, s, t)
-            total -= law[n] * sum(p * math.log(p) for p in row if p > 0)
-            if case.kind == "absorbing":
-                chance = (t - s) / t  # loglinear: α_s − α_t over 1 − α_t
-                masked = sum(a == reference.V for a in x)
-                coin = sum(p * math.log(p) for p in (chance, 1 - chance) if p > 0)
-                total += law[n] * masked * coin
-    return total / reference.L
-
-
-matching = pytest.mark.parametrize("matches", ["clean", "step"])
-every_process = pytest.mark.parametrize("kind", KINDS)
-
-
-def case_of(kind: str) -> Case:
-    return make_case(kind, V=2, L=2, seed=3, alpha_min=0.0 if kind == "absorbing" else 0.05)
+    teacher = EnumeratedTeacher(case.process, torch.from_numpy(case.table))
+    compared_by = divergence(by, 0.3 if by == "alpha" else None)
+    if kind == "exact":
+        return ExactMatching(student, teacher, source, steps, batch, compared_by)
+    known = teacher if kind == "known" else None
+    return SampledMatching(student, noised_pairs(source, case.process), steps, batch, compared_by, known)
 
 
 @matching
@@ -127,6 +66,30 @@ def test_losses_are_the_divergence_and_the_divergence_plus_entropy(kind: str, ma
         losses = np.array([float(objective(generator(seed))) for seed in range(8)])
         stderr = losses.std(ddof=1) / math.sqrt(len(losses))
         assert losses.mean() == pytest.approx(expected, abs=5 * stderr + 1e-9), target
+
+
+@matching
+@pytest.mark.parametrize("kind", ["absorbing", "uniform"])
+@pytest.mark.parametrize("by", DIVERGENCES)
+def test_every_divergence_vanishes_at_a_match_and_is_estimated_from_draws(kind: str, matches: str, by: str) -> None:
+    """Each draw is worth zero at a match; elsewhere their mean is the sum over all outcomes."""
+    case = case_of(kind)
+    for target in ("exact", "known"):
+        loss = objective_for(case, target, case.table, matches, [1, 2], by=by)(generator())
+        assert float(loss) == pytest.approx(0.0, abs=1e-12), target
+    means = []
+    for target, batch in [("exact", 4000), ("known", 8000)]:
+        objective = objective_for(case, target, other_table(case), matches, [2], batch, by)
+        losses = np.array([float(objective(generator(seed))) for seed in range(6)])
+        means.append((losses.mean(), losses.std(ddof=1) / math.sqrt(len(losses))))
+    (exact, error), (drawn, more) = means
+    assert exact > 0.003
+    assert drawn == pytest.approx(exact, abs=5 * math.hypot(error, more))
+
+
+def test_other_divergences_need_the_density_of_the_draws() -> None:
+    with pytest.raises(ValueError, match="only forward_kl is unbiased"):
+        objective_for(case_of("uniform"), "sampled", case_of("uniform").table, "clean", [1], by="reverse_kl")
 
 
 def test_a_coin_by_hand() -> None:

@@ -40,7 +40,7 @@ def starts(found: list[object], expected: str) -> None:
         (
             "nfe: [1, 2, 4, 8]",
             "nfe: [1]\n    target: {kind: data, draws: 9}",
-            "a.yaml:13:26: students.cdm-hmm.target.draws: has a meaning for target.kind rollout only",
+            "a.yaml:13:26: students.cdm-hmm.target.draws: has a meaning for target.kind rollout or soft with",
         ),
         (
             "nfe: [1, 2, 4, 8]",

@@ -14,7 +14,9 @@ from cdmrun.data import Dataset
 from cdmrun.data.chain import MarkovChain
 from cdmrun.models import MarkovTeacher, load_model
 from cdmrun.processes import Absorbing
+from cdmrun.samplers.student import CleanStudent
 from cdmrun.spec.plan_types import Plan
+from cdmrun.stages.build import build_process, build_sampler, load_models
 from cdmrun.stages.run import run_stage
 
 SMALL = "model: {layers: 1, width: 8, heads: 1}\n    train: {steps: 2, batch: 4}"
@@ -41,6 +43,26 @@ students:
     target: {{kind: data}}
     nfe: [1]
     {SMALL}
+  soft:
+    method: cdm
+    family: {{kind: hmm, states: 4}}
+    target: {{kind: soft}}
+    nfe: [1]
+    {SMALL}
+  bootstrapped:
+    method: cdm
+    family: {{kind: hmm, states: 4}}
+    target: {{kind: bootstrap, substeps: 2}}
+    nfe: [1]
+    {SMALL}
+  hellinger:
+    method: cdm
+    family: {{kind: hmm, states: 4}}
+    divergence: alpha
+    per_nfe: true
+    match: clean
+    nfe: [2, 1]
+    {SMALL}
   halving:
     method: progressive
     nfe: [2, 1]
@@ -56,6 +78,13 @@ students:
     method: cdm
     family: {{kind: factorized}}
     nfe: [1]
+    {SMALL}
+  soft:
+    method: cdm
+    family: {{kind: autoregressive, window: 2, hidden: 8}}
+    target: {{kind: soft, contexts: draws, positions: 2, substeps: 2, draws: 8, levels: 2}}
+    divergence: jensen_shannon
+    nfe: [1, 2]
     {SMALL}
 """
 
@@ -86,10 +115,18 @@ def test_every_target_trains_on_a_chain(tmp_path: Path, process: str) -> None:
     np.testing.assert_array_equal(teacher.law.transition, data.chain.transition)
     assert plan.runs[only(plan, "teachers/")].config["teacher"] == {"kind": "markov"}
     students = {key for key in plan.runs if key.startswith("students/")}
-    assert len(students) == 4
+    assert len(students) == 7
     assert all((out / key / "manifest.json").exists() for key in students)
     targets = {run.config.get("target", {}).get("kind") for run in plan.runs.values() if run.kind == "students"}
-    assert targets == {"exact", "rollout", "data", None}
+    assert targets == {"exact", "rollout", "data", "soft", "bootstrap", None}
+    (apart,) = (key for key in students if plan.runs[key].config.get("per_nfe"))
+    assert json.loads((out / apart / "models.json").read_text()) == {"1": "model-1", "2": "model-2"}
+    models = load_models(build_process(plan.runs[apart].config["forward_process"], 5), out / apart, "cpu")
+    for nfe in (1, 2):
+        sampler = build_sampler({"sampler": "student", "grid": "uniform"}, models, nfe)
+        assert sampler.nfe == nfe
+        assert sampler.models == (models[nfe],)
+        assert all(isinstance(step.kernel, CleanStudent) for step in sampler.steps)
 
 
 def test_a_teacher_of_text_is_fitted_to_its_training_split(tmp_path: Path) -> None:

@@ -13,9 +13,9 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from cdmrun.distill import SampledMatching, StepSchedule
+from cdmrun.distill import BootstrapMatching, SampledMatching, StepSchedule
 from cdmrun.errors import UserError
-from cdmrun.models import NetworkModel, NetworkShape
+from cdmrun.models import EnumeratedTeacher, NetworkModel, NetworkShape
 from cdmrun.processes import Absorbing
 from cdmrun.training import Interrupted, Progress, TrainSettings, step_generator, train
 from cdmrun.training.checkpoint import load_checkpoint, save_checkpoint
@@ -95,6 +95,41 @@ def test_a_student_resumes_bit_identically(tmp_path: Path) -> None:
     second, objective = start()
     train(second, objective, settings, 1, tmp_path / "c.pt")
     assert same(whole, second)
+
+
+def test_a_bootstrapped_student_resumes_bit_identically(tmp_path: Path) -> None:
+    """Its targets come from the moving average, which is the loop's own and so in the checkpoint."""
+    settings = replace(SETTINGS, steps=8, lr=1e-2)
+
+    class Stopping(BootstrapMatching):
+        left = 8
+
+        def __call__(self, generator: torch.Generator) -> Tensor:
+            if not self.left:
+                raise StoppedError
+            self.left -= 1
+            return super().__call__(generator)
+
+    def start(left: int) -> tuple[NetworkModel, Stopping]:
+        torch.manual_seed(0)
+        shape = NetworkShape(2, {"kind": "mixture", "components": 2}, {"layers": 1, "width": 12, "heads": 2}, "step")
+        model = NetworkModel(Absorbing(3), shape)
+        table = torch.full((3, 3), 1 / 9)
+        teacher = EnumeratedTeacher(model.process, table)
+        objective = Stopping(model, teacher, table_source(table.double().numpy()), StepSchedule([1, 2]), 16, 3)
+        objective.left = left
+        return model, objective
+
+    whole, objective = start(8)
+    train(whole, objective, settings, 1)
+    first, objective = start(5)
+    with pytest.raises(StoppedError):
+        train(first, objective, settings, 1, tmp_path / "c.pt")
+    second, objective = start(8)
+    train(second, objective, settings, 1, tmp_path / "c.pt")
+    assert same(whole, second)
+    assert objective.left == 5
+    assert all(torch.equal(a, b) for a, b in zip(second.parameters(), objective.averaged.parameters(), strict=True))
 
 
 def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
