@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from itertools import pairwise
 from typing import Any, cast
 
-from cdmrun.limits import MAX_SCAN_WINDOW
+from cdmrun.limits import MAX_SCAN_WINDOW, MAX_TRANSITIONS
 from cdmrun.registry import FamilyMember, find
 from cdmrun.spec.checks_matching import check_matching
 from cdmrun.spec.defaults import EXACT_TEACHERS
@@ -68,6 +68,14 @@ def _family(e: Resolved, place: tuple[str, ...], family: dict[str, Any], facts: 
     if member.enumerable and facts is not None and not facts.enumerable:
         message = f"{member.name} {needs_a_law()}, not {facts.kind}: use mixture, hmm or autoregressive"
         yield e.error((*place, "family", "kind"), message)
+    if member.name == "markov" and facts is not None and facts.vocabulary is not None:
+        count = (facts.vocabulary + 1) ** family["order"] * facts.vocabulary
+        if count > MAX_TRANSITIONS:
+            message = (
+                f"order {family['order']} over {facts.vocabulary} tokens has tables of {count:,} numbers, more than "
+            )
+            message += f"{MAX_TRANSITIONS:,}: take a lower order, or kind autoregressive"
+            yield e.error((*place, "family", "order"), message)
 
 
 def _decoding(e: Resolved, place: tuple[str, ...], student: dict[str, Any]) -> Iterator[SpecError]:

@@ -13,7 +13,9 @@ import torch
 from science_cases import chi_square_p, generator
 from torch import Tensor
 
+from cdmrun.errors import UserError
 from cdmrun.models.families import JointDistribution, families, make_head
+from cdmrun.models.families.markov import FARTHEST
 
 V, L, WIDTH, BATCH = 3, 3, 6, 4
 MASK = V
@@ -21,6 +23,7 @@ OPTIONS: dict[str, dict[str, Any]] = {
     "mixture": {"components": 3, "rank": 4},
     "hmm": {"states": 3},
     "autoregressive": {"window": 2, "hidden": 5},
+    "markov": {"order": 2, "hidden": 5},
 }
 SEQUENCES = list(itertools.product(range(V), repeat=L))
 
@@ -122,6 +125,7 @@ DECODINGS: list[tuple[str, dict[str, Any], list[str]]] = [
     ("hmm", {"states": 5}, ["scan"]),
     *[("autoregressive", {"window": window, "hidden": 7}, ["scan", "fixed_point"]) for window in (0, 1, 2)],
     ("autoregressive", {"window": 6, "hidden": 7}, ["fixed_point"]),
+    *[("markov", {"order": order, "hidden": 7}, ["scan", "fixed_point"]) for order in (1, 2, 3)],
 ]
 
 
@@ -147,7 +151,7 @@ def test_every_decoding_gives_the_same_sequence(
     assert len(expected.unique(dim=0)) > min(vocabulary, length)
     for decoding in decodings:
         assert torch.equal(law.sample(generator(4), decoding), expected)
-    for module in ("hmm", "autoregressive"):  # a few rows at a time
+    for module in ("hmm", "autoregressive", "markov"):  # a few rows at a time
         monkeypatch.setattr(f"cdmrun.models.families.{module}.BLOCK", 5_000)
     if "scan" in decodings:
         assert torch.equal(law.sample(generator(4), "scan"), expected)
@@ -347,6 +351,28 @@ def _autoregressive(law: Any, row: int, x: tuple[int, ...]) -> float:
     return p
 
 
+def _markov(law: Any, row: int, x: tuple[int, ...]) -> float:
+    head, p, before = law.head, 1.0, [-1]
+    weight, bias = head.output.weight.numpy(), head.output.bias.numpy()
+    for i in SPOKEN[row].nonzero()[:, 0].tolist():
+        seen = [x[j] if j >= 0 else V for j in (before[::-1] + [-1] * head.order)[: head.order]]
+        logits = law.unary[row, i].numpy().copy()
+        for j in range(1, head.order + 1):
+            starts = j >= len(before)  # nothing is that far back
+            skipped = FARTHEST if starts else min(i - before[-j] - j, FARTHEST - 1)
+            gate = law.gates[row, i, j - 1].item() * head.reach[j - 1, skipped].item()
+            if j == 1:
+                hidden = law.hidden[row, i] + head.previous[seen[0]] + head.near[skipped]
+                gelu = np.array([0.5 * h * (1 + math.erf(h / math.sqrt(2))) for h in hidden.tolist()])
+                logits += gate * (weight @ gelu + bias)
+            else:
+                code = sum(seen[m] * (V + 1) ** m for m in range(j))
+                logits += gate * head.tables[j - 2][code].numpy()
+        p *= _softmax(logits)[x[i]]
+        before.append(i)
+    return p
+
+
 def _joint(law: Any, row: int, x: tuple[int, ...]) -> float:
     probabilities = law.log_probs[row].exp().tolist()
     return sum(
@@ -361,6 +387,7 @@ FORMULAS: dict[str, Callable[[Any, int, tuple[int, ...]], float]] = {
     "mixture": _mixture,
     "hmm": _hidden_markov,
     "autoregressive": _autoregressive,
+    "markov": _markov,
     "joint": _joint,
 }
 
@@ -374,7 +401,48 @@ def test_likelihood_is_the_family_s_formula(kind: str) -> None:
             assert p == pytest.approx(FORMULAS[kind](law, row, x), rel=1e-10)
 
 
-@pytest.mark.parametrize("kind", ["factorized", "autoregressive", "joint"])
+@pytest.mark.parametrize("order", [1, 3])
+@torch.no_grad()
+def test_markov_chains_of_other_orders(monkeypatch: pytest.MonkeyPatch, order: int) -> None:
+    """Likelihood, expectation, marginals and predictives, a row at a time as well."""
+    monkeypatch.setitem(OPTIONS, "markov", {"order": order, "hidden": 4})
+    law, log_w = make_law("markov"), _weights()
+    marginals = law.marginals()
+    expected = [_enumerated_expectation(law, log_w, row) for row in range(BATCH)]
+    np.testing.assert_allclose(law.log_expectation(log_w).numpy(), expected, atol=1e-11)
+    monkeypatch.setattr("cdmrun.models.families.markov.BLOCK", 1)
+    np.testing.assert_allclose(make_law("markov").log_expectation(log_w).numpy(), expected, atol=1e-11)
+    for row in range(BATCH):
+        for x, p in table(law, row).items():
+            assert p == pytest.approx(_markov(law, row, x), rel=1e-10)
+        for i in SPOKEN[row].nonzero()[:, 0].tolist():
+            by_token = [sum(p for x, p in table(law, row).items() if x[i] == a) for a in range(V)]
+            np.testing.assert_allclose(marginals[row, i].numpy(), by_token, atol=1e-12)
+
+
+def test_markov_chains_skip_what_is_not_spoken_of() -> None:
+    """A step's few positions are as long a chain as they are many, wherever they are."""
+    head = make_head("markov", V, 9, WIDTH, order=3, hidden=4)
+    torch.nn.init.normal_(head.output.weight)
+    head.requires_grad_(False)
+    features, unary = (torch.randn(1, 9, n, generator=generator(n)) for n in (WIDTH, V))
+    spoken = torch.tensor([[0, 0, 1, 0, 0, 1, 0, 0, 0]], dtype=torch.bool)
+    law: Any = head(features, unary, torch.full((1, 9), MASK), spoken)
+    assert law.noise(generator()).shape == (1, 2, V)
+    first, second = (
+        law.log_prob(torch.full((1, 9), MASK).scatter(1, torch.tensor([[2, 5]]), torch.tensor([[a, 1]])))
+        for a in (0, 2)
+    )
+    one = law.predictives(torch.zeros(1, 9, dtype=torch.long))[0, 2]
+    assert abs(float(first - one[0]) - float(second - one[2])) > 1e-3  # what follows depends on the token three before
+
+
+def test_markov_chains_of_too_many_contexts_are_refused() -> None:
+    with pytest.raises(UserError, match="order 3 over 100 tokens has 103,030,100 log-odds, more than 20,000,000"):
+        make_head("markov", 100, 4, WIDTH, order=3)
+
+
+@pytest.mark.parametrize("kind", ["factorized", "autoregressive", "markov", "joint"])
 def test_a_fresh_head_is_the_product_of_its_unaries(kind: str) -> None:
     """Heads with a neutral start: a student of a network teacher begins as its teacher."""
     head = make_head(kind, V, L, WIDTH, **OPTIONS.get(kind, {}))

@@ -131,6 +131,15 @@ def test_the_mask_counts_as_a_state(errors: Errors) -> None:
     assert found.startswith("a.yaml:2:1: data: 5^7 = 78,125 states (4 values and the mask) are too many")
 
 
+def test_tables_of_a_markov_chain_fit_in_memory(errors: Errors) -> None:
+    text = RING.replace("states: 3, length: 3", "states: 100, length: 2")
+    assert not errors(text.replace("{kind: joint}", "{kind: markov}"))
+    starts(
+        errors(text.replace("{kind: joint}", "{kind: markov, order: 3}")),
+        "a.yaml:8:34: students.joint.family.order: order 3 over 100 tokens has tables of 103,030,100 numbers",
+    )
+
+
 def test_exact_target_needs_the_exact_teacher(errors: Errors) -> None:
     text = RING.replace("kind: enumerated", "kind: network").replace(
         "nfe: [1, 2]", "nfe: [1]\n    target: {kind: exact}"
