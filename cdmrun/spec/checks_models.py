@@ -66,7 +66,7 @@ def check_entries(e: Resolved, files: Files) -> Iterator[SpecError]:
 def _family(e: Resolved, place: tuple[str, ...], family: dict[str, Any], facts: Facts | None) -> Iterator[SpecError]:
     member = cast(FamilyMember, find("family", family["kind"]))
     if member.enumerable and facts is not None and not facts.enumerable:
-        message = f"{member.name} {needs_a_law()}, not {facts.kind}: use mixture, hmm or autoregressive"
+        message = f"{member.name} {needs_a_law()}, not {facts.kind}: use mixture, hmm, markov or autoregressive"
         yield e.error((*place, "family", "kind"), message)
     if member.name == "markov" and facts is not None and facts.vocabulary is not None:
         count = (facts.vocabulary + 1) ** family["order"] * facts.vocabulary

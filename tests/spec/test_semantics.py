@@ -136,7 +136,7 @@ def test_tables_of_a_markov_chain_fit_in_memory(errors: Errors) -> None:
     assert not errors(text.replace("{kind: joint}", "{kind: markov}"))
     starts(
         errors(text.replace("{kind: joint}", "{kind: markov, order: 3}")),
-        "a.yaml:8:34: students.joint.family.order: order 3 over 100 tokens has tables of 103,030,100 numbers",
+        "a.yaml:8:35: students.joint.family.order: order 3 over 100 tokens has tables of 103,030,100 numbers",
     )
 
 
