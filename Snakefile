@@ -56,6 +56,16 @@ rule judge:
     shell: f"cdmrun judge judges/{{wildcards.run}} {RUN}"
 
 
+rule features:
+    input: lambda w: ancient(flow.inputs("features", w.run))
+    output: f"{OUT}/features/{{run}}/manifest.json"
+    log: f"{OUT}/logs/features/{{run}}.log"
+    benchmark: f"{OUT}/benchmarks/features/{{run}}.tsv"
+    threads: 1
+    resources: gpu=0, mem_mb=4000, runtime=60
+    shell: f"cdmrun features features/{{wildcards.run}} {RUN}"
+
+
 rule teacher:
     input: lambda w: ancient(flow.inputs("teachers", w.run))
     output: f"{OUT}/teachers/{{run}}/manifest.json"

@@ -17,7 +17,7 @@ from cdmrun.warm import client
 __all__ = ["app", "asking", "handling", "jobs", "main", "showing"]  # importing a module registers its commands
 
 #: What the Snakefile calls, one process each: these may start warm.
-JOBS = ("fetch", "judge", "train", "draw", "distill", "sample", "evaluate", "table", "report")
+JOBS = ("fetch", "judge", "features", "train", "draw", "distill", "sample", "evaluate", "table", "report")
 
 
 def main() -> None:

@@ -186,6 +186,8 @@ class MetricMember(Member):
     needs
         Data that a spec must have for it: a ``law`` that can be written out, a ``chain``, ``classes``, or one of
         `CONTENTS`; nothing if empty.
+    featured
+        Whether it compares samples with held-out data in frozen features (`cdmrun.metrics.features`).
     log_scale, unbounded
         Whether figures show it on a logarithmic scale; whether it may be infinite for a good reason.
     """
@@ -199,6 +201,7 @@ class MetricMember(Member):
     exactness: str
     reads: str
     needs: str = ""
+    featured: bool = False
     bare: bool = False
     log_scale: bool = False
     unbounded: bool = False

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 import torch
 import yaml
+from fetched import load_or_skip
 from science_cases import chi_square_p, generator, times
 from workflow_cases import plan_into, write_words
 
@@ -23,6 +24,7 @@ from cdmrun.data import Dataset, load
 from cdmrun.data.chain import MarkovChain
 from cdmrun.errors import UserError
 from cdmrun.metrics.exact_scores import ExactScores
+from cdmrun.metrics.features import Features, make_features
 from cdmrun.metrics.ngram import NgramJudge
 from cdmrun.metrics.scoring import KernelSet, SampleSet, Score
 from cdmrun.models import ConditionalModel, EnumeratedTeacher, EvaluationCounter, MarkovTeacher
@@ -289,18 +291,39 @@ def test_objectives_make_students_that_can_be_sampled(write: Callable[..., Path]
         rows_sum_to_one(build_sampler({"sampler": "student", "grid": "uniform"}, models, nfe))
 
 
+def toy_chorales() -> Dataset:
+    """Four voices at random."""
+    alphabet = ("rest", *map(str, range(48, 72)))
+    tokens = np.random.default_rng(0).integers(0, len(alphabet), (60, 4 * 64)).astype(np.uint8)
+    splits = {"train": tokens[:40], "judge": tokens[:0], "test": tokens[40:]}
+    return Dataset("chorales", len(alphabet), 4 * 64, splits, None, False, alphabet, None, "made up", "none")
+
+
+def toy_features(data: Dataset, folder: Path) -> Features:
+    """Features of little training and few held-out sequences."""
+    content = cast(DataMember, find("data", data.name)).content
+    make_features(data, {"kind": content, "held_out": 20, "steps": 2, "seed": 0}, folder)
+    return Features.read(folder)
+
+
 def toy_data(needs: str) -> Dataset:
     """Data that a metric can be computed on."""
     if needs == "law":
         return load(TOY_DATA)
     if needs == "text":
         return load({"kind": "text", "file": "words.txt", "length": 16})
+    if needs == "molecules":
+        return load_or_skip(kind="molecules", limit=500)
+    if needs in ("images", "classes"):
+        return load({"kind": "digits"})
+    if needs == "chorales":
+        return toy_chorales()
     return load({"kind": "markov", "source": "random", "states": 3, "length": 4, "draws": 64, "seed": 0, "order": 1})
 
 
 @each("metric")
 @pytest.mark.usefixtures("write")
-def test_metrics_are_finite_and_say_what_they_are(name: str) -> None:
+def test_metrics_are_finite_and_say_what_they_are(name: str, tmp_path: Path) -> None:
     member = metric(name)
     assert member.label
     assert member.unit
@@ -310,17 +333,18 @@ def test_metrics_are_finite_and_say_what_they_are(name: str) -> None:
     if member.reads == "samples":
         sequences = data.splits["test"][:50] if data.splits else np.random.default_rng(0).integers(4, size=(50, 2))
         judge = NgramJudge.fit(data.splits["judge"], data.vocabulary, 2) if member.needs == "text" else None
-        found = code(SampleSet(sequences, data, judge, 0))
+        features = toy_features(data, tmp_path) if member.featured else None
+        found = code(SampleSet(sequences, data, judge, 0, features))
     else:
         model = EnumeratedTeacher(process, torch.from_numpy(data.table)) if data.table is not None else None
         sampler = analytic_sampler(model or MarkovTeacher(process, cast(MarkovChain, data.chain), data.length), 2)
         laws = ExactScores(process, torch.from_numpy(data.table)).of(sampler) if data.table is not None else None
         held_out = None if laws is not None else torch.from_numpy(data.splits["test"][:16].astype(np.int64))
         found = code(laws if member.reads == "law" else KernelSet(sampler, data, held_out, 2, generator, laws))
-    value, stderr, estimate = found if isinstance(found, Score) else Score(found)
-    assert math.isfinite(value)
-    assert stderr is None or stderr >= 0
-    assert estimate in (None, "exact", "bound", "estimate")
+    score = found if isinstance(found, Score) else Score(found)
+    assert math.isfinite(score.value)
+    assert score.stderr is None or score.stderr >= 0
+    assert score.estimate in (None, "exact", "bound", "estimate")
 
 
 def test_members_say_what_a_plan_needs() -> None:

@@ -28,7 +28,7 @@ class Score(NamedTuple):
 def read_score(samples: npt.NDArray[np.integer[Any]], dataset: Dataset) -> Score:
     """Tokens [n, 4 · steps], voice after voice, as pitches.
 
-    A token is spelled as a MIDI number, as ``hold``, or as anything else, which is a rest. Where no token is ``hold``, a
+    A token is spelled as a MIDI number, as ``hold``, or as anything else, which is a rest. Where none is ``hold``, a
     note is taken to last as long as its pitch stays the same.
     """
     alphabet = tuple(dataset.alphabet or ())

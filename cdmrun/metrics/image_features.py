@@ -75,11 +75,15 @@ class ImageFeatures(nn.Module):
         return np.concatenate([self(chunk).numpy() for chunk in tokens.split(_CHUNK)])
 
     @torch.inference_mode()
-    def classify(self, images: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
-        """The class that the network gives each image, [n]."""
+    def class_laws(self, images: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.float32]:
+        """What the network takes for the law of each image's class, [n, classes]."""
         if self.name is None:
             raise ValueError("trained on images without classes")
-        return self.name(torch.from_numpy(self.activations(images))).argmax(dim=1).numpy()
+        return self.name(torch.from_numpy(self.activations(images))).softmax(dim=1).numpy()
+
+    def classify(self, images: npt.NDArray[np.integer[Any]]) -> npt.NDArray[np.int64]:
+        """The class that the network gives each image, [n]."""
+        return self.class_laws(images).argmax(axis=1)
 
     def loss(self, images: Tensor, classes: Tensor | None, randomness: torch.Generator) -> Tensor:
         """Squared error of restored pixels, relative to grey images, and cross-entropy of the class."""

@@ -21,6 +21,7 @@ from cdmrun.metrics import text
 from cdmrun.metrics.entropy import sample_unigram_entropy
 from cdmrun.metrics.exact_scores import ExactLaws
 from cdmrun.metrics.excess import excess_nll_bound as bound_above_entropy
+from cdmrun.metrics.features import Features
 from cdmrun.metrics.goodness import chi2_p as goodness
 from cdmrun.metrics.ngram import NgramJudge
 from cdmrun.metrics.nll_bound import Bound, StepTerm
@@ -57,12 +58,15 @@ class SampleSet:
         A model of other data, where the spec asks for one.
     seed
         For metrics that draw.
+    features
+        What samples are compared in, where a metric asks for it.
     """
 
     samples: npt.NDArray[np.integer]
     dataset: Dataset
     judge: NgramJudge | None
     seed: int
+    features: Features | None = None
 
 
 @dataclass

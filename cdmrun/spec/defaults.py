@@ -87,6 +87,10 @@ def metrics_for(data: str) -> list[str]:
         return ["excess_nll_bound", "nll_bound"]
     if data_kind(data).content == "text":
         return ["nll_bound", "judge_nll", "entropy", "self_bleu"]
+    if data_kind(data).content == "molecules":
+        return ["nll_bound", "validity", "uniqueness", "fcd"]
+    if data_kind(data).content == "chorales":
+        return ["nll_bound", "voice_range", "dissonance", "note_lengths"]
     return ["nll_bound", "entropy"]
 
 

@@ -12,8 +12,9 @@ from cdmrun.spec.cards import read_card, write_cards
 from cdmrun.spec.errors import Step
 from cdmrun.spec.identity import identity_fields, run_id
 from cdmrun.spec.inputs import Files
+from cdmrun.spec.kinds import data_kind
 from cdmrun.spec.load import load_specs
-from cdmrun.spec.metric_kinds import metric_names
+from cdmrun.spec.metric_kinds import metric, metric_names
 from cdmrun.spec.plan_types import STAGE_OF_KIND, Entry, Experiment, Plan, Run
 from cdmrun.spec.resolve import Resolved
 from cdmrun.spec.schema import section
@@ -101,6 +102,8 @@ class _Linker:
         self.data = self._data()
         self.data_slug = self.spec["data"]["kind"]
         self.judge = self._judge() if "judge_nll" in self.spec["evaluation"]["metrics"] else None
+        featured = any(metric(name).featured for name in self.spec["evaluation"]["metrics"])
+        self.features = self._features() if featured else None
         self.teachers: dict[int, str] = {}
 
     def link(self) -> Experiment:
@@ -151,6 +154,8 @@ class _Linker:
         inputs = {"samples": samples, "model": model, "teacher": teacher, "data": self.data}
         if self.judge is not None:
             inputs["judge"] = self.judge
+        if self.features is not None:
+            inputs["features"] = self.features
         metrics = [metric for metric in metric_names() if metric in evaluation["metrics"]]
         scoring = {
             "metrics": metrics,
@@ -183,6 +188,16 @@ class _Linker:
         identity = identity_fields(section("evaluation", "judge"), judge)
         origin = self._origin({"": ("evaluation", "judge")})
         return self.builder.add("judges", slug, judge, identity, {"data": self.data}, origin)
+
+    def _features(self) -> str:
+        content = data_kind(self.data_slug).content
+        section_ = self.spec["evaluation"]["features"]
+        wanted = {
+            key: section_[key] for key in (("held_out", "steps", "seed") if content == "images" else ("held_out",))
+        }
+        config = {"kind": content, **wanted}
+        origin = self._origin({"": ("evaluation", "features"), "kind": ("data", "kind")})
+        return self.builder.add("features", self.data_slug, config, config, {"data": self.data}, origin)
 
     def _teacher(self, run_seed: int) -> str:
         teacher = self.spec["teacher"]

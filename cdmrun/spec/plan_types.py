@@ -17,6 +17,7 @@ from cdmrun.registry import sources
 STAGE_OF_KIND: Mapping[str, str] = {
     "data": "fetch",
     "judges": "judge",
+    "features": "features",
     "teachers": "train",
     "draws": "draw",
     "students": "distill",
@@ -30,7 +31,8 @@ class Run:
     """One job and the product it makes, ``results/<kind>/<slug>-<id>/``.
 
     ``config`` is the resolved part of the spec that this job needs and nothing else; ``inputs`` maps a role
-    (``data``, ``teacher``, ``draws``, ``model``, ``samples``, ``judge``) to the key of the run that fills it.
+    (``data``, ``teacher``, ``draws``, ``model``, ``samples``, ``judge``, ``features``) to the key of the run that fills
+    it.
     ``id`` is the first eight hex digits of sha256 over the canonical JSON of the identity fields of ``config``
     together with the ids of ``inputs``; ``slug`` is a label computed from the payload alone, never from names
     in a spec, so that equal payloads share one folder.

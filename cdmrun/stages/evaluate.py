@@ -21,6 +21,7 @@ from cdmrun.registry import implementation
 from cdmrun.samplers import Sampler
 from cdmrun.spec.metric_kinds import metric
 from cdmrun.stages.build import build_process, build_sampler, load_models
+from cdmrun.stages.features import features_of
 from cdmrun.stages.job import Job
 from cdmrun.stages.parts import Part, Parts
 
@@ -131,7 +132,7 @@ def _sample_scores(job: Job, dataset: Dataset, samples: np.ndarray, judge: Ngram
     """Scores that read the samples; none where masks are left over."""
     if samples.max() >= dataset.vocabulary:
         return []
-    found = SampleSet(samples, dataset, judge, job.config["seed"])
+    found = SampleSet(samples, dataset, judge, job.config["seed"], features_of(job))
     names = [name for name in job.config["metrics"] if metric(name).reads == "samples"]
     return [_row(name, implementation("metric", name)(found)) for name in names]
 

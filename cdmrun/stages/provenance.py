@@ -21,6 +21,14 @@ PACKAGE = Path(__file__).parents[1]
 SOURCES: dict[str, tuple[str, ...]] = {
     "fetch": ("data", "stages/fetch.py"),
     "judge": ("metrics/ngram.py", "stages/judge.py"),
+    "features": (
+        "metrics/features.py",
+        "metrics/image_features.py",
+        "metrics/frechet.py",
+        "metrics/chemnet.py",
+        "metrics/molecules.py",
+        "stages/features.py",
+    ),
     "train": ("processes", "models", "training", "data/chain.py", "stages/train.py", "stages/build.py"),
     "draw": ("processes", "models", "samplers", "data/chain.py", "stages/draw.py", "stages/build.py"),
     "distill": (
@@ -39,7 +47,18 @@ SOURCES: dict[str, tuple[str, ...]] = {
     ),
 }
 
-LIBRARIES = ("torch", "numpy", "scipy", "safetensors", "sacrebleu", "scikit-learn", "snakemake", "pandas")
+LIBRARIES = (
+    "torch",
+    "numpy",
+    "scipy",
+    "safetensors",
+    "sacrebleu",
+    "scikit-learn",
+    "snakemake",
+    "pandas",
+    "rdkit",
+    "fcd-torch",
+)
 
 
 @cache
