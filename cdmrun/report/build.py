@@ -12,7 +12,7 @@ from cdmrun.files import write_atomic
 from cdmrun.report.canvas import FigureFiles
 from cdmrun.report.checks import Finding, check
 from cdmrun.report.collect import SCORE_COLUMNS, Fingerprint, collect, collect_references, missing_scores
-from cdmrun.report.enough import enough
+from cdmrun.report.enough import ENOUGH_COLUMNS, enough, enough_table
 from cdmrun.report.failures import absent_runs
 from cdmrun.report.figures import draw_figures
 from cdmrun.report.gains import gains, gains_table
@@ -26,6 +26,8 @@ from cdmrun.report.orders import ORDER_COLUMNS, fitted_orders, order_metrics, or
 from cdmrun.report.pairs import Pairs
 from cdmrun.report.provenance import origins
 from cdmrun.report.samples import sample_grid
+from cdmrun.report.steps import STEP_COLUMNS, collect_steps, worse_table
+from cdmrun.report.steps_figure import draw_steps
 from cdmrun.report.summary import SUMMARY_COLUMNS, summarise
 from cdmrun.report.tables import Table, build_tables
 from cdmrun.spec import shown
@@ -33,9 +35,9 @@ from cdmrun.spec.plan_types import Experiment, Plan
 
 
 def write_tables(plan: Plan, out: Path, partial: bool = False, fingerprint: Fingerprint | None = None) -> list[Path]:
-    """Write ``tables/NAME.{scores.csv,summary.csv,gains.csv,md,tex}`` and ``figures/NAME-*`` of each experiment.
+    """Write ``tables/NAME.{scores.csv,summary.csv,gains.csv,enough.csv,md,tex}`` and ``figures/NAME-*``.
 
-    Where the spec asks for orders also ``tables/NAME.orders.csv``.
+    Where the spec asks for orders also ``tables/NAME.orders.csv``, where scores have steps ``tables/NAME.steps.csv``.
 
     Parameters
     ----------
@@ -82,8 +84,9 @@ def write_report(plan: Plan, out: Path, partial: bool = True, fingerprint: Finge
         Section(
             made.experiment,
             made.tables,
+            made.enough_table,
+            made.worse_table,
             made.gains_table,
-            enough(made.experiment, made.summary),
             made.figures,
             made.findings,
             sample_grid(plan, made.experiment, out),
@@ -109,7 +112,11 @@ class _Made:
     summary: pd.DataFrame
     orders: pd.DataFrame
     gains: pd.DataFrame
+    enough: pd.DataFrame
+    steps: pd.DataFrame
     tables: list[Table]
+    enough_table: Table | None
+    worse_table: Table | None
     gains_table: Table | None
     figures: list[FigureFiles]
     findings: list[Finding]
@@ -124,16 +131,21 @@ def _make(plan: Plan, out: Path, partial: bool, fingerprint: Fingerprint | None)
         pairs = Pairs(experiment.name, own, references, out)
         orders, gain = fitted_orders(experiment, summary), gains(experiment, pairs)
         more = orders_table(experiment, orders, summary), oracles_table(experiment, summary)
-        laws = draw_laws(plan, experiment, out)
+        answers, steps = enough(experiment, summary, pairs), collect_steps(experiment, out)
+        pictures = draw_steps(experiment, steps), draw_laws(plan, experiment, out)
         yield _Made(
             experiment,
             own,
             summary,
             orders,
             gain,
+            answers,
+            steps,
             [*build_tables(experiment, summary, references, pairs), *(table for table in more if table)],
+            enough_table(experiment, answers),
+            worse_table(experiment, steps, pairs),
             gains_table(experiment, gain, summary),
-            [*draw_figures(experiment, summary, references, orders), *([laws] if laws else [])],
+            [*draw_figures(experiment, summary, references, orders), *(picture for picture in pictures if picture)],
             [finding for finding in findings if finding.experiment == experiment.name],
         )
 
@@ -144,11 +156,14 @@ def _files(made: _Made) -> dict[str, str | bytes]:
     files: dict[str, str | bytes] = {
         f"tables/{name}.summary.csv": _csv(made.summary, SUMMARY_COLUMNS),
         f"tables/{name}.gains.csv": _csv(made.gains, list(made.gains.columns)),
+        f"tables/{name}.enough.csv": _csv(made.enough, ENOUGH_COLUMNS),
         f"tables/{name}.md": _markdown(made),
         f"tables/{name}.tex": _latex(made),
     }
     if order_metrics(made.experiment):
         files[f"tables/{name}.orders.csv"] = _csv(made.orders, ORDER_COLUMNS)
+    if len(made.steps):
+        files[f"tables/{name}.steps.csv"] = _csv(made.steps, STEP_COLUMNS)
     for figure in made.figures:
         stem = f"figures/{figure.stem}"
         files |= {f"{stem}.png": figure.png, f"{stem}.svg": figure.svg}
@@ -161,8 +176,9 @@ def _files(made: _Made) -> dict[str, str | bytes]:
 
 def _csv(frame: pd.DataFrame, columns: list[str]) -> str:
     """Full precision (the shortest digits that read back to the same number)."""
-    numbers = [name for name in ("nfe", "nfe_counted", "seed", "n") if name in columns]
-    whole = {name: "Int64" for name in numbers if (frame[name].dropna() % 1 == 0).all()}
+    names = ("nfe", "nfe_counted", "nfe_within_noise", "nfe_shown", "goal_nfe", "step", "seed", "n")
+    numbers = [name for name in names if name in columns and name in frame]
+    whole = {name: "Int64" for name in numbers if (frame[name].dropna().astype(float) % 1 == 0).all()}
     return frame[columns].astype(whole).to_csv(index=False, lineterminator="\n")
 
 
@@ -185,10 +201,11 @@ def _markdown(made: _Made) -> str:
 def _latex(made: _Made) -> str:
     name = made.experiment.name
     parts = [table_latex(table, f"{name}-{index}") for index, table in enumerate(made.tables, 1)]
-    if made.gains_table is not None:
-        parts.append(table_latex(made.gains_table, f"{name}-gains"))
+    more = {"enough": made.enough_table, "worse": made.worse_table, "gains": made.gains_table}
+    parts += [table_latex(table, f"{name}-{label}") for label, table in more.items() if table is not None]
     return PREAMBLE + "\n".join(parts)
 
 
 def _all_tables(made: _Made) -> list[Table]:
-    return [*made.tables, *([made.gains_table] if made.gains_table else [])]
+    more = (made.enough_table, made.worse_table, made.gains_table)
+    return [*made.tables, *(table for table in more if table is not None)]

@@ -14,7 +14,6 @@ from markupsafe import Markup
 
 from cdmrun.report.canvas import FigureFiles
 from cdmrun.report.checks import Finding
-from cdmrun.report.enough import Enough
 from cdmrun.report.failures import Absent, failed
 from cdmrun.report.metrics_info import MetricInfo
 from cdmrun.report.provenance import Origin
@@ -29,8 +28,9 @@ class Section:
 
     experiment: Experiment
     tables: Sequence[Table]
+    enough: Table | None
+    worse: Table | None
     gains: Table | None
-    enough: Enough | None
     figures: Sequence[FigureFiles]
     findings: Sequence[Finding]
     samples: SampleGrid | None

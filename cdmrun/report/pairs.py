@@ -136,6 +136,6 @@ def _comparable(one: float, other: float) -> bool:
 
 
 def _nothing_random(one: dict[str, Any], other: dict[str, Any]) -> bool:
-    """Exact numbers of one and the same model: neither training nor draws stand between them."""
+    """Numbers that nothing was drawn for, of one and the same model: neither training nor draws stand between them."""
     same = one["model"] == other["model"]
-    return bool(same and all(row["estimate"] == "exact" and math.isnan(row["stderr"]) for row in (one, other)))
+    return bool(same and all(row["estimate"] != "estimate" and math.isnan(row["stderr"]) for row in (one, other)))
