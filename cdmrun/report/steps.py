@@ -68,7 +68,7 @@ def merged(steps: pd.DataFrame, groups: int) -> pd.DataFrame:
 def worse_with_more(experiment: Experiment, metric: str, pairs: Pairs) -> list[tuple[Line, int, int, Difference]]:
     """(line, NFE, next NFE, change) where the next NFE is worse than the one before by more than noise.
 
-    Tests are corrected after Holm for all pairs of NFE of the experiment: where many are looked at, some rise by chance.
+    Tests are corrected after Holm for all pairs of NFE of the experiment: of many, some rise by chance.
     """
     compared = [
         (line, few, more, change)
@@ -100,7 +100,7 @@ def worse_table(experiment: Experiment, steps: pd.DataFrame, pairs: Pairs) -> Ta
         f"Where more evaluations are worse, {metric}",
         f"Lines whose {metric} rises from one NFE to the next by more than noise (p < 0.05 in pairs, after Holm's "
         "correction for all that are looked at here), and what their steps cost at both: bits a token in a unit of "
-        f"time, {_unit(experiment)}from noise (t = 1) to data (t = 0), neighbouring steps merged into at most {_GROUPS}. "
+        f"time, {_unit(experiment)}from noise (t = 1) to data (t = 0), neighbours merged into at most {_GROUPS}. "
         "A sampler that reveals a random part in each step may find that part harder to tell than all of it in an "
         "order of its own: its early steps then cost more than one step of all does, and its late ones do not make up "
         "for it.",
