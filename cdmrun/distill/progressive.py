@@ -1,17 +1,19 @@
-"""Progressive distillation (SDTT, Deschenaux and Gulcehre 2024): rounds n → n/2 of a factorised student.
+"""Progressive distillation (SDTT, Deschenaux and Gulcehre 2024): rounds n → n/m of a factorised student.
 
-In each round the student of n steps matches, at every position, the composed prediction of two analytic steps of its
+In each round the student of n steps matches, at every position, the composed prediction of m ≥ 2 analytic steps of its
 teacher; the student of one round is the teacher of the next. The step size is a pure function of the round.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from cdmrun.distill.steps import StepBatch, StepSchedule
+from cdmrun.distill.divergences import divergence
+from cdmrun.distill.steps import StepBatch, StepSchedule, substeps
 from cdmrun.models import ConditionalModel, NetworkModel
 from cdmrun.processes import Absorbing
 from cdmrun.processes.base import TINY
@@ -19,29 +21,38 @@ from cdmrun.processes.draws import draw_categorical
 from cdmrun.training.sources import Source
 
 
-def rounds(nfe: Sequence[int], start: int) -> list[int]:
-    """Step counts of the students of each round, from ``start``/2 down to the smallest asked for.
+def rounds(nfe: Sequence[int], start: int, count: int = 2) -> list[int]:
+    """Step counts of the students of each round, from ``start``/``count`` down to the smallest asked for.
 
     >>> rounds([1, 2, 4, 8], start=16)
     [8, 4, 2, 1]
+    >>> rounds([1, 4], start=16, count=4)
+    [4, 1]
     """
     counts = []
-    n = start // 2
+    n = start // count
     while n >= min(nfe):
         counts.append(n)
-        n //= 2
+        n //= count
     return counts
 
 
 class ComposedMatching:
-    """One round's objective: per-position KL between composed teacher and student; nats a token.
+    """One round's objective: at each position, composed teacher against student; nats a token.
 
     Parameters
     ----------
-    divergence
-        ``forward_kl``, KL(teacher ‖ student), whose floor is the conditional total correlation; or ``reverse_kl``,
-        KL(student ‖ teacher), SDTT's released default, which seeks modes; for the absorbing process only, since it is
-        not linear in a target that depends on the state drawn in between.
+    compared_by
+        ``forward_kl``, KL(teacher ‖ student), whose floor is the conditional total correlation. For the absorbing
+        process only, since they are not linear in a target that depends on states drawn in between: ``reverse_kl``,
+        KL(student ‖ teacher), SDTT's released default, which seeks modes; and, of differences of log-probabilities,
+        ``mse``, the mean square over tokens, and ``tvd``, the sum of absolute values (so called in the released code;
+        it is no total variation).
+    grid
+        ``uniform``, ``cosine``, or ``released``, for the absorbing process: uniform, with the times at which SDTT's
+        released code has the teacher take its steps (`released_links`).
+    count
+        m, the teacher's steps in one of the student's.
     """
 
     def __init__(
@@ -51,17 +62,23 @@ class ComposedMatching:
         source: Source,
         nfe: int,
         batch: int,
-        divergence: str = "forward_kl",
+        compared_by: str = "forward_kl",
         grid: str = "uniform",
+        count: int = 2,
     ) -> None:
-        if divergence == "reverse_kl" and not isinstance(student.process, Absorbing):
-            raise ValueError("reverse_kl is biased here: without masks the target depends on a drawn state")
+        if not isinstance(student.process, Absorbing):
+            if compared_by != "forward_kl":
+                raise ValueError(f"{compared_by} is biased here: without masks the target depends on a drawn state")
+            if grid == "released":
+                raise ValueError("the released grid is for the absorbing process")
         self.student = student
         self.teacher = teacher
         self.source = source
-        self.steps = StepSchedule([nfe], grid)
+        self.released = grid == "released"
+        self.steps = StepSchedule([nfe], "uniform" if self.released else grid)
         self.batch = batch
-        self.divergence = divergence
+        self.compared_by = compared_by
+        self.count = count
 
     def __call__(self, generator: torch.Generator) -> Tensor:
         x_0 = self.source(self.batch, generator)
@@ -70,41 +87,60 @@ class ComposedMatching:
         if isinstance(self.student.process, Absorbing):
             target, spoken = self._masked_target(x_t, at, generator)
             predicted = self.student(x_t, at.t).log_probs.double()
-            each = torch.where(spoken, self._divergence(target, predicted), 0.0)
+            each = torch.where(spoken, self._compared(target, predicted), 0.0)
         else:
             target = self._step_target(x_t, at, generator)
             law = self.student(x_t, at.t).log_probs.exp()
             predicted = self.student.process.reverse_kernel(law, x_t, at.s, at.t).clamp_min(TINY).log()
-            each = self._divergence(target, predicted) * at.n.unsqueeze(-1)
+            each = self._compared(target, predicted) * at.n.unsqueeze(-1)
         return each.sum(-1).mean() / x_0.shape[1]
 
     @torch.no_grad()
     def _masked_target(self, x_t: Tensor, at: StepBatch, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         """SDTT's target: the clean prediction in force when each position was revealed, [B, L, V].
 
-        Positions that the two steps leave masked take the prediction of the second.
+        Positions that all steps leave masked take the prediction of the last.
         """
-        process = self.student.process
+        process, x = self.student.process, x_t
         assert isinstance(process, Absorbing)
-        middle = 0.5 * (at.t + at.s)
-        first = self.teacher(x_t, at.t).marginals()
-        x_m = draw_categorical(process.reverse_kernel(first, x_t, middle, at.t), generator)
-        second = self.teacher(x_m, middle).marginals()
-        masked = x_t == process.mask
-        revealed_first = (masked & (x_m != process.mask)).unsqueeze(-1)
-        return torch.where(revealed_first, first, second), masked
+        links = list(released_links(at.t, at.s, self.count) if self.released else self._links(at))
+        law = target = self.teacher(x, links[0][0]).marginals()
+        for (t, s), (next_t, _) in pairwise(links):
+            x = draw_categorical(process.reverse_kernel(law, x, s, t), generator)
+            law = self.teacher(x, next_t).marginals()
+            target = torch.where((x == process.mask).unsqueeze(-1), law, target)
+        return target, x_t == process.mask
 
     @torch.no_grad()
     def _step_target(self, x_t: Tensor, at: StepBatch, generator: torch.Generator) -> Tensor:
-        """Law of x_s at each position after two analytic steps, the second taken in expectation, [B, L, C]."""
-        process = self.student.process
-        middle = 0.5 * (at.t + at.s)
-        first = self.teacher(x_t, at.t).marginals()
-        x_m = draw_categorical(process.reverse_kernel(first, x_t, middle, at.t), generator)
-        return process.reverse_kernel(self.teacher(x_m, middle).marginals(), x_m, at.s, middle)
+        """Law of x_s at each position after all steps, the last of them taken in expectation, [B, L, C]."""
+        process, x = self.student.process, x_t
+        links = list(self._links(at))
+        for t, s in links[:-1]:
+            x = draw_categorical(process.reverse_kernel(self.teacher(x, t).marginals(), x, s, t), generator)
+        t, s = links[-1]
+        return process.reverse_kernel(self.teacher(x, t).marginals(), x, s, t)
 
-    def _divergence(self, target: Tensor, log_student: Tensor) -> Tensor:
+    def _links(self, at: StepBatch) -> Iterator[tuple[Tensor, Tensor]]:
+        return pairwise(substeps(at.t, at.s, self.count))
+
+    def _compared(self, target: Tensor, log_student: Tensor) -> Tensor:
         log_target = target.clamp_min(1e-30).log()
-        if self.divergence == "forward_kl":
-            return (target * (log_target - log_student)).sum(-1)
-        return (log_student.exp() * (log_student - log_target)).sum(-1)
+        if self.compared_by == "mse":
+            return (log_student - log_target).square().mean(-1)
+        if self.compared_by == "tvd":
+            return (log_student - log_target).abs().sum(-1)
+        return divergence(self.compared_by).full(log_target, log_student)
+
+
+def released_links(t: Tensor, s: Tensor, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+    """The teacher's steps as SDTT's released code has them, each (from, to), in place of t → … → s.
+
+    They should begin at a t + (1 − a) s with a = 1 − j/m. Written there is a t + (1 − t) s, with a evenly from 1 to 0,
+    both ends included; each step has the intended width. At t = 1/2 and a width of 1/1024 the first begins at 0.749, so
+    that fewer tokens are revealed than was meant. A step that would begin closer to 0 than its width reveals all.
+    """
+    width = (t - s) / count
+    for j in range(count):
+        begin = t * (1.0 - j / (count - 1)) + (1.0 - t) * s
+        yield torch.maximum(begin, width), (begin - width).clamp_min(0.0)

@@ -40,17 +40,22 @@ def check_students(e: Resolved, files: Files) -> Iterator[SpecError]:
         if student["method"] == "cdm":
             yield from check_matching(e, place, student)
         if student["method"] == "progressive":
-            yield from _halving(e, place, student)
-            yield from _reverse(e, place, student)
+            yield from _rounds(e, place, student)
+            yield from _masked_only(e, place, student)
     yield from _same_students(e)
 
 
-def _reverse(e: Resolved, place: tuple[str, ...], student: dict[str, Any]) -> Iterator[SpecError]:
-    """Without masks the composed target depends on a drawn state, in which reverse KL is not linear: biased rounds."""
+def _masked_only(e: Resolved, place: tuple[str, ...], student: dict[str, Any]) -> Iterator[SpecError]:
+    """Without masks the composed target depends on a drawn state, in which only forward KL is linear."""
     process = e.spec.get("forward_process")
-    if process is not None and process["kind"] != "absorbing" and student["divergence"] == "reverse_kl":
-        message = f"reverse_kl is biased under the {process['kind']} process: use forward_kl"
+    if process is None or process["kind"] == "absorbing":
+        return
+    if student["divergence"] != "forward_kl":
+        message = f"{student['divergence']} is biased under the {process['kind']} process: use forward_kl"
         yield e.error((*place, "divergence"), message)
+    if student["grid"] == "released":
+        message = f"released is a grid of the absorbing process, not {process['kind']}: use uniform"
+        yield e.error((*place, "grid"), message)
 
 
 def check_entries(e: Resolved, files: Files) -> Iterator[SpecError]:
@@ -118,17 +123,22 @@ def _model(e: Resolved, place: tuple[str, ...], model: dict[str, Any]) -> Iterat
         yield e.error((*place, "conv"), f"{model['conv']} taps have no middle: use an odd number such as 3")
 
 
-def _halving(e: Resolved, place: tuple[str, ...], student: dict[str, Any]) -> Iterator[SpecError]:
-    """Progressive: 8, 4, 2, 1 in some order without gaps; the start a power of two above the largest."""
-    steps = sorted(student["nfe"], reverse=True)
+def _rounds(e: Resolved, place: tuple[str, ...], student: dict[str, Any]) -> Iterator[SpecError]:
+    """Progressive: 8, 4, 2, 1 in some order without gaps, each divided by substeps; the start a power of it above."""
+    steps, factor = sorted(student["nfe"], reverse=True), student["substeps"]
+    share = "half of" if factor == 2 else f"1/{factor} of"
     for above, below in pairwise(steps):
-        if above != 2 * below:
+        if above != factor * below:
             index = student["nfe"].index(below)
-            message = f"{below} is not half of {above}: rounds halve the steps, so give a chain such as [8, 4, 2, 1]"
+            chain = [factor**power for power in range(len(steps) - 1, -1, -1)]
+            message = f"{below} is not {share} {above}: a round divides by {factor}, so give a chain such as {chain}"
             yield e.error((*place, "nfe", index), message)
     ratio, remainder = divmod(student["start"], steps[0])
-    if remainder or ratio < 2 or ratio & (ratio - 1):
-        message = f"{student['start']} must be the largest nfe ({steps[0]}) times 2, 4, 8, …"
+    while ratio > factor and ratio % factor == 0:
+        ratio //= factor
+    if remainder or ratio != factor:
+        powers = ", ".join(str(factor**power) for power in (1, 2, 3))
+        message = f"{student['start']} must be the largest nfe ({steps[0]}) times {powers}, …"
         yield e.error((*place, "start"), message)
 
 

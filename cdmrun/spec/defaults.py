@@ -13,7 +13,7 @@
 | students.*.alpha | 0.5 when divergence is alpha; absent otherwise |
 | students.*.init | random when the teacher is enumerated or markov, else teacher |
 | students.*.model | layers 2, width 64, heads 2 when init is random; absent otherwise |
-| students.*.start | twice the largest nfe (progressive) |
+| students.*.start | the largest nfe times substeps (progressive) |
 | baselines.tau_leaping, theta_*.final | denoise for absorbing, else none |
 | baselines.tau_leaping, theta_*.hold | rate for absorbing, else ratio |
 | baselines.tau_leaping.jumps | poisson for ordinal data, else any_jump |
@@ -119,7 +119,7 @@ def _leaping(baselines: dict[str, Any], absorbing: bool, ordinal: bool) -> None:
 def _student(student: dict[str, Any], teacher: dict[str, Any] | None, process: dict[str, Any] | None) -> None:
     exact = teacher is not None and teacher["kind"] in EXACT_TEACHERS
     if student["method"] == "progressive":
-        student.setdefault("start", 2 * max(student["nfe"]))
+        student.setdefault("start", student["substeps"] * max(student["nfe"]))
     elif teacher is not None and "target" in student:
         _target(student["target"], exact, process)
     if student["method"] == "cdm" and student["divergence"] == "alpha":

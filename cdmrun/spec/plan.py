@@ -126,6 +126,8 @@ class _Linker:
             place = ("students", name)
             model = self._student(place, student, (number, seed), teacher)
             wanted = {key: student[key] for key in ("nfe", "grid", "decoding") if key in student}
+            if wanted.get("grid") == "released":  # which is how a teacher steps in training
+                wanted["grid"] = "uniform"
             config = {"sampler": "student", **_sorted_nfe(wanted)}
             family = student.get("family", {}).get("kind", "factorized")
             method = student["method"]

@@ -160,12 +160,12 @@ def progressive(task: Distillation) -> Mapping[str, str]:
     """``method: progressive``: round after round, each with its checkpoint; one that is complete is not repeated."""
     config, teacher = task.config, task.teacher
     names: dict[str, str] = {}
-    for number, nfe in enumerate(rounds(config["nfe"], config["start"])):
+    for number, nfe in enumerate(rounds(config["nfe"], config["start"], config["substeps"])):
         name = f"model-{nfe}"
         from_teacher = number > 0 or config["init"] == "teacher"  # after the first round the teacher is a student
         student = task.student({"kind": "factorized"}, "clean", teacher, from_teacher)
-        batch, divergence, grid = task.batch, config["divergence"], config["grid"]
-        objective = ComposedMatching(student, teacher, task.source, nfe, batch, divergence, grid)
+        compared_by, grid, count = config["divergence"], config["grid"], config["substeps"]
+        objective = ComposedMatching(student, teacher, task.source, nfe, task.batch, compared_by, grid, count)
         task.train(student, objective, name, config["seed"] * 1000 + number)
         if nfe in config["nfe"]:
             names[str(nfe)] = name

@@ -226,3 +226,10 @@ def test_a_thousand_experiments_are_planned_quickly(write: Write) -> None:
     assert len(plan.experiments) == 1000
     assert len(ids(plan, "students")) == 2002
     assert time.process_time() - start < 15
+
+
+def test_the_released_grid_is_the_teachers_in_training_only(write: Write) -> None:
+    text = RING.replace("uniform", "absorbing").split("students")[0]
+    path = write(text + "students:\n  halving: {method: progressive, nfe: [2, 1], grid: released}\n")
+    grids = {run.kind: run.config["grid"] for run in build_plan([path]).runs.values() if "grid" in run.config}
+    assert grids == {"students": "released", "samples": "uniform"}

@@ -272,3 +272,19 @@ def test_reverse_kl_is_refused_where_it_is_biased(errors: Errors) -> None:
     text = RING.split("students")[0] + student
     assert "students.halving.divergence: reverse_kl is biased under the uniform process" in only(errors(text))
     assert not errors(text.replace("uniform", "absorbing"))
+
+
+def test_the_released_grid_is_for_masks(errors: Errors) -> None:
+    text = RING.split("students")[0] + "students:\n  halving: {method: progressive, nfe: [2, 1], grid: released}\n"
+    assert "students.halving.grid: released is a grid of the absorbing process, not uniform" in only(errors(text))
+    assert not errors(text.replace("uniform", "absorbing"))
+
+
+def test_rounds_divide_by_substeps(errors: Errors) -> None:
+    text = RING.split("students")[0] + "students:\n  a: {method: progressive, substeps: 4, nfe: [16, 4, 1]}\n"
+    assert not errors(text)
+    assert not errors(text.replace("substeps", "start: 256, substeps"))
+    found = only(errors(text.replace("[16, 4, 1]", "[16, 8]")))
+    assert "students.a.nfe[1]: 8 is not 1/4 of 16: a round divides by 4, so give a chain such as [4, 1]" in found
+    found = only(errors(text.replace("substeps", "start: 32, substeps")))
+    assert "students.a.start: 32 must be the largest nfe (16) times 4, 16, 64, …" in found

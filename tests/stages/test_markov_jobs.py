@@ -86,6 +86,13 @@ students:
     divergence: jensen_shannon
     nfe: [1, 2]
     {SMALL}
+  released:
+    method: progressive
+    grid: released
+    divergence: tvd
+    substeps: 3
+    nfe: [3, 1]
+    {SMALL}
 """
 
 
