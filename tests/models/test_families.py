@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import math
 from collections.abc import Callable
@@ -14,8 +15,10 @@ from science_cases import chi_square_p, generator
 from torch import Tensor
 
 from cdmrun.errors import UserError
+from cdmrun.models import NetworkModel, NetworkShape
 from cdmrun.models.families import JointDistribution, families, make_head
 from cdmrun.models.families.markov import FARTHEST
+from cdmrun.processes import Absorbing, make_schedule
 
 V, L, WIDTH, BATCH = 3, 3, 6, 4
 MASK = V
@@ -297,6 +300,34 @@ def test_float32_is_enough_for_a_sum_of_one(kind: str) -> None:
     assert float(total) == pytest.approx(1.0, abs=1e-5)
 
 
+@every_family
+def test_float32_heads_agree_with_float64_where_logits_are_large(kind: str) -> None:
+    """…and beside a trunk in bf16 they are float32 still."""
+    with torch.random.fork_rng():
+        torch.manual_seed(3)
+        head = make_head(kind, V, L, WIDTH, **OPTIONS.get(kind, {})).requires_grad_(False)
+        for parameter in head.parameters():
+            torch.nn.init.normal_(parameter, std=2.0)
+        features, unary = 10.0 * torch.randn(BATCH, L, WIDTH), 40.0 * torch.randn(BATCH, L, V)
+        shape = NetworkShape(L, {"kind": kind, **OPTIONS.get(kind, {})}, {"layers": 1, "width": 12, "heads": 2})
+        network = NetworkModel(Absorbing(V, make_schedule("loglinear", 0.0)), shape)
+    x = torch.tensor([[1, 2, 0], [2, 1, 0], [0, 1, 2], [0, 1, 1]])
+    low = head(features, unary, FIXED, SPOKEN)
+    high = copy.deepcopy(head).double()(features.double(), unary.double(), FIXED, SPOKEN)
+    pairs = [(law.log_prob(x), law.predictives(x)) for law in (low, high)]
+    pairs[0] += (low.log_expectation(_weights().float(), generator()),)
+    pairs[1] += (high.log_expectation(_weights(), generator()),)
+    for single, double in zip(*pairs, strict=True):
+        assert single.isfinite().all()
+        assert single.dtype == torch.float32
+        torch.testing.assert_close(single.double(), double, rtol=1e-5, atol=2e-3)
+    network.precision = "bf16"
+    law = network(FIXED, torch.ones(BATCH), spoken=SPOKEN)
+    assert law.log_prob(x).dtype == law.predictives(x).dtype == torch.float32
+    (-law.log_prob(x).sum()).backward()
+    assert all(p.grad is None or p.grad.isfinite().all() for p in network.parameters())
+
+
 # -- each family against its formula, written as loops ----------------------------------------------------------------
 
 
@@ -310,7 +341,7 @@ def _factorized(law: Any, row: int, x: tuple[int, ...]) -> float:
 
 
 def _mixture(law: Any, row: int, x: tuple[int, ...]) -> float:
-    weights, log_probs = law.log_weights[row].exp().numpy(), law.log_probs[row].numpy()
+    weights, log_probs = law.log_weights[row].exp().numpy(), law.log_probs(law.component)[row].numpy()
     return sum(
         weights[m] * math.prod(math.exp(log_probs[i, m, x[i]]) for i in range(L) if SPOKEN[row, i])
         for m in range(len(weights))
@@ -399,6 +430,36 @@ def test_likelihood_is_the_family_s_formula(kind: str) -> None:
     for row in range(BATCH):
         for x, p in table(law, row).items():
             assert p == pytest.approx(FORMULAS[kind](law, row, x), rel=1e-10)
+
+
+def test_blocks_of_components_change_neither_values_nor_gradients(monkeypatch: pytest.MonkeyPatch) -> None:
+    """…nor is anything of the size of all components at once kept for the backward pass."""
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        head = make_head("mixture", V, L, WIDTH, components=7, rank=4).double()
+        features = torch.randn(BATCH, L, WIDTH, dtype=torch.float64)
+        unary = torch.randn(BATCH, L, V, dtype=torch.float64, requires_grad=True)
+        mix = [torch.randn(*shape, dtype=torch.float64) for shape in [(BATCH,), (BATCH, L, V), (BATCH,), (BATCH, 27)]]
+    log_w, found, largest = _weights(), [], []
+    for block in (1 << 24, BATCH * L * V * 2):
+        monkeypatch.setattr("cdmrun.models.families.mixture.BLOCK", block)
+        kept: list[int] = []
+
+        def keep(tensor: Tensor, kept: list[int] = kept) -> Tensor:
+            kept.append(tensor.numel())
+            return tensor
+
+        with torch.autograd.graph.saved_tensors_hooks(keep, lambda tensor: tensor):
+            law = head(features, unary, FIXED, SPOKEN)
+            values = [law.log_prob(FIXED % V), law.predictives(FIXED % V), law.log_expectation(log_w)]
+        values.append(law.log_probabilities(torch.tensor(SEQUENCES)))
+        loss = torch.stack([(value * factor).sum() for value, factor in zip(values, mix, strict=True)]).sum()
+        gradients = torch.autograd.grad(loss, [unary, *head.parameters()])
+        found.append([*values, law.marginals(), *gradients])
+        largest.append(max(kept))
+    for whole, blocks in zip(*found, strict=True):
+        torch.testing.assert_close(whole, blocks, atol=1e-12, rtol=1e-12)
+    assert largest[1] < BATCH * L * V * 7 <= largest[0]
 
 
 @pytest.mark.parametrize("order", [1, 3])
