@@ -36,7 +36,7 @@ from cdmrun.distill import (
 from cdmrun.distill.divergences import DIVERGENCES
 from cdmrun.models import EnumeratedTeacher
 from cdmrun.processes import time_grid
-from cdmrun.training.sources import noised_pairs, table_source
+from cdmrun.training.sources import noised_pairs, rollout_pairs, table_source
 
 some_processes = pytest.mark.parametrize("kind", ["absorbing", "uniform", "matrix"])
 
@@ -59,6 +59,11 @@ def objective_of(target: str, student: Any, case: Case, nfe: int, batch: int, co
         return ExactMatching(student, teacher, source, steps, batch)
     if target == "sampled":
         return SampledMatching(student, noised_pairs(source, case.process), steps, batch)
+    if target == "rollout":  # with the teacher's own draws, from two levels
+        rows, levels = source(60_000, generator(1)), np.repeat([0.5, 1.0], 30_000)
+        noisy = case.process.noise(rows, 0.0, torch.from_numpy(levels), generator(2))
+        arrays = [states.numpy().astype(np.uint16) for states in (noisy, rows)]
+        return SampledMatching(student, rollout_pairs(levels, *arrays, case.process), steps, batch)
     if target == "chain":
         return ChainMatching(student, teacher, noised_pairs(source, case.process), steps, batch)
     if target == "walk":
@@ -152,7 +157,7 @@ def test_all_targets_agree_where_substeps_lose_nothing(kind: str, matches: str) 
     """Independent positions: one and the same student is the minimiser for every target."""
     case = make_case(kind, V=2, L=2, seed=3, table=np.outer([0.7, 0.3], [0.4, 0.6]), alpha_min=alpha_min_of(kind))
     teacher = teacher_of(case)
-    for target in ("exact", "sampled", "walk", "bootstrap", *(["chain"] if kind == "absorbing" else [])):
+    for target in ("exact", "sampled", "rollout", "walk", "bootstrap", *(["chain"] if kind == "absorbing" else [])):
         student = TableStudent(teacher, matches, rungs(matches, 2, 4))
         student.answer_as(lambda t, s: exact_rows(teacher, t, s))
         objective = objective_of(target, student, case, 2, 1000, 2)

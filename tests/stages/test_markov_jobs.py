@@ -96,6 +96,29 @@ students:
 """
 
 
+#: A learned teacher, and students that start from it.
+LEARNED = """\
+name: learned
+data: {kind: text, file: words.txt, length: 16}
+forward_process: {kind: PROCESS}
+teacher: {kind: network, model: {layers: 1, width: 8, heads: 1}, train: {steps: 2, batch: 4}}
+students:
+  soft:
+    method: cdm
+    family: {kind: mixture, components: 2}
+    target: {kind: soft}
+    nfe: [2, 1]
+    train: {steps: 2, batch: 4}
+  bootstrapped:
+    method: cdm
+    family: {kind: hmm, states: 2}
+    target: {kind: bootstrap, substeps: 3}
+    match: clean
+    nfe: [1]
+    train: {steps: 2, batch: 4}
+"""
+
+
 def made(folder: Path, text: str) -> tuple[Path, Plan]:
     """Write a spec, plan it, and make everything up to its students."""
     (folder / "spec.yaml").write_text(text)
@@ -134,6 +157,15 @@ def test_every_target_trains_on_a_chain(tmp_path: Path, process: str) -> None:
         assert sampler.nfe == nfe
         assert sampler.models == (models[nfe],)
         assert all(isinstance(step.kernel, CleanStudent) for step in sampler.steps)
+
+
+@pytest.mark.parametrize("process", ["absorbing", "uniform"])
+def test_a_learned_teacher_is_asked_for_soft_and_bootstrapped_targets(tmp_path: Path, process: str) -> None:
+    write_words(tmp_path / "words.txt")
+    out, plan = made(tmp_path, LEARNED.replace("PROCESS", process))
+    for key in (key for key in plan.runs if key.startswith("students/")):
+        last = (out / key / "history-model.csv").read_text().splitlines()[-1]
+        assert 0.0 < float(last.split(",")[1]) < 10.0, key
 
 
 def test_a_teacher_of_text_is_fitted_to_its_training_split(tmp_path: Path) -> None:
