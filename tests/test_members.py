@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import math
 import re
+import struct
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any, cast
@@ -62,6 +63,10 @@ every_member = pytest.mark.parametrize(("kind", "name"), EVERY)
 TOYS: dict[tuple[str, str], dict[str, Any]] = {
     ("data", "text"): {"file": "words.txt", "length": 16},
     ("data", "molecules"): {"limit": 500},
+    ("data", "mnist"): {"limit": 500},
+    ("data", "fashion_mnist"): {"limit": 500, "size": 14},
+    ("data", "array"): {"file": "array.npy"},
+    ("data", "idx"): {"file": "images.idx", "levels": 2},
     ("data", "table"): {"file": "table.npy"},
     ("data", "markov"): {"source": "random", "states": 3, "length": 8, "draws": 64},
     ("process", "matrix"): {"generator": [[-3, 1, 1, 1], [1, -2, 0, 1], [1, 1, -2, 0], [0, 1, 1, -2]]},
@@ -89,6 +94,9 @@ def write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[..., Path
     write_words(Path("words.txt"), 300)
     table = np.random.default_rng(0).random((3, 3))
     np.save("table.npy", table / table.sum())
+    np.save("array.npy", np.random.default_rng(0).integers(0, 4, (200, 6)))
+    images = bytes(range(250)) * 24
+    Path("images.idx").write_bytes(struct.pack(">4I", 0x0803, 500, 4, 3) + images)
 
     def spec(**sections: Any) -> Path:
         basis: dict[str, Any] = {

@@ -5,24 +5,45 @@ Numpy and scipy only; nothing here knows a spec, a plan or torch.
 
 from __future__ import annotations
 
-from cdmrun.data import digits, grid, ising, kjv, markov, molecules, potts, sentences, table, text
+from cdmrun.data import (
+    array,
+    digits,
+    fashion_mnist,
+    grid,
+    idx,
+    ising,
+    kjv,
+    markov,
+    mnist,
+    molecules,
+    potts,
+    sentences,
+    sotu,
+    table,
+    text,
+)
 from cdmrun.data.dataset import Dataset
 from cdmrun.data.leakage import leakage
 from cdmrun.data.registry import kinds, load
 
 __all__ = [
     "Dataset",
+    "array",
     "digits",
+    "fashion_mnist",
     "grid",
+    "idx",
     "ising",
     "kinds",
     "kjv",
     "leakage",
     "load",
     "markov",
+    "mnist",
     "molecules",
     "potts",
     "sentences",
+    "sotu",
     "table",
     "text",
 ]

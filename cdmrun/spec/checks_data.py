@@ -33,6 +33,8 @@ def check_data(e: Resolved, files: Files) -> Iterator[SpecError]:
         array = files.array(data["file"])
         for problem in [array] if isinstance(array, str) else _table_problems(array, data["file"]):
             yield e.error(("data", "file"), problem)
+    elif data["kind"] in ("array", "idx"):
+        yield from _own_rows(e, data, files)
     elif data["kind"] == "checkerboard" and data["size"] % data["squares"]:
         message = f"{data['squares']} squares do not divide {data['size']} cells: make size a multiple of squares"
         yield e.error(("data", "squares" if e.written("data", "squares") else "size"), message)
@@ -54,6 +56,27 @@ def text_problems(e: Resolved, data: dict[str, Any], files: Files) -> Iterator[S
     repeated = sorted({c for c in data["alphabet"] if data["alphabet"].count(c) > 1})
     if repeated:
         yield e.error(("data", "alphabet"), f"characters listed more than once: {' '.join(map(repr, repeated))}")
+
+
+def _own_rows(e: Resolved, data: dict[str, Any], files: Files) -> Iterator[SpecError]:
+    """What is wrong with an array or images of the user's, and with the shares of their splits."""
+    if data["test"] + data["judge"] >= 1:
+        message = f"test ({data['test']:g}) and judge ({data['judge']:g}) leave nothing to train on"
+        yield e.error(("data", "test" if e.written("data", "test") else "judge"), message)
+    if data["kind"] == "array":
+        found = files.tokens(data["file"])
+        if isinstance(found, str):
+            yield e.error(("data", "file"), found)
+        elif found[1] >= data.get("vocabulary", found[1] + 1):
+            message = f"{data['file']} has the number {found[1]}: write at least {found[1] + 1}"
+            yield e.error(("data", "vocabulary"), message)
+        return
+    images = files.images(data["file"])
+    if isinstance(images, str):
+        yield e.error(("data", "file"), images)
+    elif "size" in data and (images[1] % data["size"] or images[2] % max(1, images[1] // data["size"])):
+        message = f"{data['size']} does not divide images of {images[1]} × {images[2]} by a whole factor"
+        yield e.error(("data", "size"), message)
 
 
 def check_process(e: Resolved, files: Files) -> Iterator[SpecError]:

@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cdmrun.spec.kinds import data_kind
+from cdmrun.spec.kinds import data_kind, is_ordinal
 
 EXACT_TEACHERS = ("enumerated", "markov")
 FIT = {"order": 2, "smoothing": 3.0}
@@ -71,7 +71,7 @@ def fill_dependent(spec: dict[str, Any]) -> None:
     for student in spec.get("students", {}).values():
         _student(student, teacher, process)
     if process is not None:
-        ordinal = "data" in spec and data_kind(spec["data"]["kind"]).ordinal
+        ordinal = "data" in spec and is_ordinal(spec["data"])
         _leaping(spec.get("baselines", {}), process["kind"] == "absorbing", ordinal)
     if "evaluation" in spec and "data" in spec:
         spec["evaluation"].setdefault("metrics", metrics_for(spec["data"]["kind"]))

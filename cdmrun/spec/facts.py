@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 from cdmrun.spec.inputs import Files
@@ -46,4 +47,17 @@ def facts_of(experiment: Resolved, files: Files) -> Facts | None:
     if data.get("source") == "transitions" and "file" in data:
         array = files.array(data["file"])
         return Facts(kind, None if isinstance(array, str) or array.ndim == 0 else array.shape[-1], data["length"])
+    if kind == "array":
+        found = files.tokens(data["file"])
+        if isinstance(found, str):
+            return Facts(kind, data.get("vocabulary"), None)
+        shape, largest = found
+        return Facts(kind, data.get("vocabulary", largest + 1), math.prod(shape[1:]))
+    if kind == "idx":
+        images = files.images(data["file"])
+        if isinstance(images, str):
+            return Facts(kind, data["levels"], None)
+        _, height, width = images
+        size = data.get("size", height)
+        return Facts(kind, data["levels"], size * size * width // height if height else None)
     return Facts(kind, *data_kind(kind).shape(data))

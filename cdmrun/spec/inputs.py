@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cdmrun.errors import UserError
 from cdmrun.files import sha256_of
 from cdmrun.limits import MAX_STATES, MAX_TRANSITIONS
 
@@ -24,6 +25,7 @@ class Files:
     def __init__(self) -> None:
         self._digests: dict[str, str] = {}
         self._arrays: dict[str, npt.NDArray[Any] | str] = {}
+        self._tokens: dict[str, tuple[tuple[int, ...], int] | str] = {}
 
     def problem(self, path: str) -> str:
         """Return why a file cannot be read, or nothing."""
@@ -45,11 +47,38 @@ class Files:
             self._digests[path] = sha256_of(Path(path))
         return self._digests[path]
 
+    def tokens(self, path: str) -> tuple[tuple[int, ...], int] | str:
+        """Return shape and largest number of a ``.npy`` file of tokens, or a sentence that says why there are none."""
+        if path not in self._tokens:
+            self._tokens[path] = self.problem(path) or _tokens(path)
+        return self._tokens[path]
+
+    def images(self, path: str) -> tuple[int, ...] | str:
+        """Return the shape (n, H, W) of an idx file, or a sentence that says why there is none."""
+        from cdmrun.data.idx import read_shape
+
+        if problem := self.problem(path):
+            return problem
+        try:
+            return read_shape(Path(path))
+        except UserError as error:
+            return f"{error.message}: {error.remedy}"
+
     def array(self, path: str) -> npt.NDArray[np.float64] | str:
         """Return the real array of a ``.npy`` file in float64, or a sentence that says why there is none."""
         if path not in self._arrays:
             self._arrays[path] = self.problem(path) or _load(path)
         return self._arrays[path]
+
+
+def _tokens(path: str) -> tuple[tuple[int, ...], int] | str:
+    from cdmrun.data.array import open_tokens
+
+    try:
+        array = open_tokens(Path(path))
+    except UserError as error:
+        return f"{error.message}: {error.remedy}"
+    return array.shape, int(array.max())
 
 
 def _load(path: str) -> npt.NDArray[Any] | str:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import cast
+from collections.abc import Mapping
+from typing import Any, cast
 
 from cdmrun.registry import DataMember, find, names
 
@@ -15,6 +16,11 @@ def data_kind(name: str) -> DataMember:
 def enumerable_kinds() -> tuple[str, ...]:
     """The kinds whose law can be written out."""
     return tuple(name for name in names("data") if data_kind(name).enumerable)
+
+
+def is_ordinal(data: Mapping[str, Any]) -> bool:
+    """Whether tokens are levels: by the kind, or, of a file of the user's, as the section says."""
+    return data_kind(data["kind"]).ordinal or data.get("ordinal") is True
 
 
 def kinds_showing(content: str) -> tuple[str, ...]:
