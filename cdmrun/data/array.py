@@ -10,7 +10,7 @@ import numpy as np
 import numpy.typing as npt
 
 from cdmrun.data.blocks import split_blockwise
-from cdmrun.data.dataset import Dataset, token_dtype
+from cdmrun.data.dataset import Dataset, Tokens, token_dtype
 from cdmrun.data.options import whole
 from cdmrun.errors import UserError
 
@@ -46,7 +46,7 @@ def load_array(
         raise UserError(f"data.vocabulary: {path} has the number {largest}", f"write at least {largest + 1}")
     if vocabulary < 2:
         raise UserError(f"{path}: all numbers are 0", "there is nothing to learn; check the file")
-    rows = np.ascontiguousarray(array.reshape(len(array), -1)).astype(token_dtype(vocabulary))
+    rows: Tokens = np.ascontiguousarray(array.reshape(len(array), -1)).astype(token_dtype(vocabulary))
     return Dataset(
         name="array",
         vocabulary=vocabulary,
