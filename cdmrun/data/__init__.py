@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from cdmrun.data import (
     array,
+    chorales,
     digits,
     fashion_mnist,
     grid,
@@ -29,6 +30,7 @@ from cdmrun.data.registry import kinds, load
 __all__ = [
     "Dataset",
     "array",
+    "chorales",
     "digits",
     "fashion_mnist",
     "grid",

@@ -65,6 +65,12 @@ MEMBERS = (
         content="molecules",
     ),
     DataMember(
+        name="chorales",
+        implementation="cdmrun.data.chorales:load_chorales",
+        shape=lambda data: (48, 4 * data["steps"]),
+        content="chorales",
+    ),
+    DataMember(
         name="array",
         implementation="cdmrun.data.array:load_array",
         shape=lambda data: (data.get("vocabulary"), None),
