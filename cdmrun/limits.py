@@ -11,3 +11,6 @@ MAX_TRANSITIONS = 20_000_000
 
 #: Widest window of tokens whose V^window contexts a scan goes through.
 MAX_SCAN_WINDOW = 2
+
+#: Rounding that grows by more than this factor leaves no digit of float64 worth having.
+AMPLIFICATION = 1e12

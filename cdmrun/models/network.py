@@ -11,6 +11,7 @@ from torch import Tensor, nn
 
 from cdmrun.models.base import ConditionalModel
 from cdmrun.models.families import JointDistribution, make_head
+from cdmrun.models.ratios import conditionals, log_ratios
 from cdmrun.models.trunk import Trunk, sinusoids
 from cdmrun.processes import Absorbing, ForwardProcess
 from cdmrun.processes.base import TINY
@@ -29,9 +30,10 @@ class NetworkShape:
     matches
         ``clean`` or ``step``, see `ConditionalModel`.
     prediction
-        What the unary layer says of a position under a process without masks: ``posterior``, P(x_0^i | x_t), or
-        ``leave_one_out``, P(x_0^i | x_t without position i), to which the evidence K_{t|0}(·, x_t^i) is then added
-        (method.md, section 8).
+        What the unary layer says of a position: ``posterior``, P(x_0^i | x_t); ``leave_one_out``, P(x_0^i | x_t without
+        position i), to which the evidence K_{t|0}(·, x_t^i) is then added (method.md, section 8); or ``ratio``, the
+        density ratios, from which the posterior is recovered (`cdmrun.models.ratios`). The first two are the same under
+        the absorbing process.
     """
 
     length: int
@@ -73,10 +75,15 @@ class NetworkModel(ConditionalModel):
     ) -> JointDistribution:
         s = torch.zeros_like(t) if s is None else s
         spoken = self.default_spoken(x_t) if spoken is None else spoken
-        with torch.autocast(x_t.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
-            features = self.trunk(x_t, t, s, spoken)
-        features = features.float()
+        features = self._features(x_t, t, s, spoken)
         return self.head(features, self._unary_logits(features, x_t, t, s), x_t, spoken)
+
+    def log_ratios(self, x_t: Tensor, t: Tensor) -> Tensor:
+        """log r_i(y | x_t) as the network has them, float64 [B, L, C]; of a network with ``prediction: ratio``."""
+        if self.shape.prediction != "ratio":
+            raise ValueError(f"this network predicts {self.shape.prediction}, not ratio")
+        features = self._features(x_t, t, torch.zeros_like(t), self.default_spoken(x_t))
+        return log_ratios(self.process, self.unary(features), x_t, t)
 
     def start_from(self, teacher: NetworkModel) -> None:
         """Copy the teacher's trunk and unary layer; the trunks must have the same shape.
@@ -97,10 +104,17 @@ class NetworkModel(ConditionalModel):
                 first.bias.add_(of_s @ sinusoids(torch.zeros(1, device=of_s.device))[0])
                 of_s.zero_()
 
+    def _features(self, x_t: Tensor, t: Tensor, s: Tensor, spoken: Tensor) -> Tensor:
+        with torch.autocast(x_t.device.type, torch.bfloat16, enabled=self.precision == "bf16"):
+            features = self.trunk(x_t, t, s, spoken)
+        return features.float()
+
     def _unary_logits(self, features: Tensor, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
         logits = self.unary(features)
         if self.absorbing:  # at a masked position the evidence is flat, and what is revealed at s is the clean token
-            return logits
+            return logits  # of ratios too: their softmax is the conditional
+        if self.shape.prediction == "ratio":
+            logits = conditionals(self.process, logits, x_t, t).log().to(logits.dtype)
         if self.shape.prediction == "leave_one_out":
             logits = logits + self.process.evidence(x_t, 0.0, t).clamp_min(TINY).log().to(logits.dtype)
         if self.matches == "step":

@@ -31,10 +31,6 @@ def as_times(t: Tensor | float, like: Tensor) -> Tensor:
     return torch.as_tensor(t, dtype=torch.float64, device=like.device).reshape(-1, 1, 1)
 
 
-#: Rounding that grows by more than this factor leaves no digit of float64 worth having.
-AMPLIFICATION = 1e12
-
-
 def refuse_ratios(hopeless: Tensor, t: Tensor | float, why: str) -> None:
     """Raise `UserError` if ratios at any time say nothing about conditionals; ``hopeless`` has one entry a time."""
     if bool(hopeless.any()):

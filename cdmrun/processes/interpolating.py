@@ -8,7 +8,8 @@ from __future__ import annotations
 import torch
 from torch import Tensor
 
-from cdmrun.processes.base import AMPLIFICATION, ForwardProcess, as_times, refuse_ratios, safe_divide
+from cdmrun.limits import AMPLIFICATION
+from cdmrun.processes.base import ForwardProcess, as_times, refuse_ratios, safe_divide
 from cdmrun.processes.schedules import Loglinear, Schedule
 
 

@@ -9,7 +9,8 @@ import torch
 from torch import Tensor
 
 from cdmrun.errors import UserError
-from cdmrun.processes.base import AMPLIFICATION, ForwardProcess, as_times, refuse_ratios
+from cdmrun.limits import AMPLIFICATION
+from cdmrun.processes.base import ForwardProcess, as_times, refuse_ratios
 from cdmrun.processes.exponential import Exponential
 from cdmrun.processes.schedules import Loglinear, Schedule
 from cdmrun.rates import rate_problems

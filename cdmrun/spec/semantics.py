@@ -12,6 +12,7 @@ from cdmrun.spec.checks_baselines import check_baselines
 from cdmrun.spec.checks_chains import check_chains
 from cdmrun.spec.checks_data import check_data, check_process
 from cdmrun.spec.checks_models import check_entries, check_students, check_teacher
+from cdmrun.spec.checks_ratios import check_ratios
 from cdmrun.spec.checks_report import check_metrics, check_report
 from cdmrun.spec.errors import SpecError
 from cdmrun.spec.inputs import Files
@@ -24,6 +25,7 @@ CHECKS: tuple[Check, ...] = (
     check_process,
     check_chains,
     check_teacher,
+    check_ratios,
     check_students,
     check_baselines,
     check_entries,

@@ -19,6 +19,7 @@ from cdmrun.stages.job import Job
 from cdmrun.stages.provenance import fingerprint
 from cdmrun.training import TrainResult, train
 from cdmrun.training.denoising import Denoising
+from cdmrun.training.score_entropy import ScoreEntropy
 from cdmrun.training.sources import Source, array_source, chain_source, table_source
 
 
@@ -38,7 +39,8 @@ def run(job: Job) -> None:
         model = NetworkModel(process, shape).to(job.device)
         settings = build_settings(teacher["train"])
         model.precision = settings.precision
-        objective = Denoising(model, data_source(dataset), job.group.share(settings.batch))
+        loss = ScoreEntropy if shape.prediction == "ratio" else Denoising
+        objective = loss(model, data_source(dataset), job.group.share(settings.batch))
         result: TrainResult = train(
             model,
             objective,
