@@ -61,6 +61,8 @@ def starts(found: list[object], expected: str) -> None:
             "{kind: hmm, states: 128}",
             "{kind: autoregressive, window: 3}\n    decoding: scan",
             "a.yaml:12:15: students.cdm-hmm.decoding: scan goes through all contexts, for windows up to 2, here 3",
+        ),
+        (
             "{kind: absorbing}\nteacher:\n  kind: network",
             "{kind: gaussian, width: 1}\nteacher:\n  kind: network\n  prediction: ratio",
             "a.yaml:7:15: teacher.prediction: ratio is for the absorbing and the uniform process",
