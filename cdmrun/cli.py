@@ -9,12 +9,13 @@ from __future__ import annotations
 import os
 import sys
 
-from cdmrun.commands import asking, handling, jobs, showing
+from cdmrun.commands import asking, data_sets, handling, jobs, showing
 from cdmrun.commands.common import app
 from cdmrun.errors import UserError
 from cdmrun.warm import client
 
-__all__ = ["app", "asking", "handling", "jobs", "main", "showing"]  # importing a module registers its commands
+# importing a module registers its commands
+__all__ = ["app", "asking", "data_sets", "handling", "jobs", "main", "showing"]
 
 #: What the Snakefile calls, one process each: these may start warm.
 JOBS = ("fetch", "judge", "features", "train", "draw", "distill", "sample", "evaluate", "table", "report")

@@ -22,7 +22,6 @@ def _stage(name: str, teaches: str, example: str) -> None:
     app.command(name, rich_help_panel=JOBS)(command)
 
 
-_stage("fetch", "Get a data set and cut it into sequences.", "data/kjv-1a2b3c4d")
 _stage("judge", "Train the n-gram judge on text that teachers never see.", "judges/ngram6-kjv-1a2b3c4d")
 _stage("features", "Make the frozen features in which samples are compared with data.", "features/digits-1a2b3c4d")
 _stage("train", "Train a teacher; interrupted, it resumes where it stopped.", "teachers/network-absorbing-kjv-1a2b3c4d")

@@ -17,6 +17,7 @@ ASSET = Asset(
     sha256="6b65f8f3f4541c60c734acf6fedb00d1d55d3a8a2121d324002d05a3fe6c74b1",
     instead="bring a text of your own: `data: {kind: text, file: PATH, length: 64}`",
 )
+ASSETS = (ASSET,)
 BOOKS = 66
 # Books by number, 1 Genesis … 66 Revelation. Every genre is in every split; books that repeat one another
 # (Kings, Chronicles and Isaiah; Exodus to Deuteronomy; Matthew, Mark and Luke) all stay in train.
