@@ -59,10 +59,13 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
     return f" (did you mean '{match}'?)" if match else ""
 
 
-def closest(word: object, known: Iterable[str]) -> str | None:
-    """Return the known word that ``word`` most resembles, case and ``-``/``_`` aside; None if none does."""
+def closest(word: object, known: Iterable[str], cutoff: float = 0.6) -> str | None:
+    """Return the known word that ``word`` most resembles, case and ``-``/``_`` aside; None if none does.
+
+    ``cutoff`` is how much it must, at most 1.
+    """
     originals = {_plain(name): name for name in known}
-    matches = difflib.get_close_matches(_plain(str(word)), originals, n=1, cutoff=0.6)
+    matches = difflib.get_close_matches(_plain(str(word)), originals, n=1, cutoff=cutoff)
     return originals[matches[0]] if matches else None
 
 

@@ -114,10 +114,10 @@ def _advice(key: str, instance: Mapping[str, Any], schema: Schema) -> str:
     nested = [f"{name}.{key}" for name, below in properties.items() if key in _keys_below(below, instance.get(name))]
     if other:
         return other
+    if nested and not closest(key, free, cutoff=0.8):  # the very word one level down, rather than one a bit like it
+        return f" (did you mean '{nested[0]}'?)"
     if closest(key, free):
         return did_you_mean(key, free)
-    if nested:
-        return f" (did you mean '{nested[0]}'?)"
     if closest(key, properties):
         return did_you_mean(key, properties)
     return f"; known here: {', '.join(properties)}" if properties else ""
