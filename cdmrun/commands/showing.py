@@ -18,6 +18,9 @@ def table(
     partial: Annotated[
         bool, typer.Option("--partial", help="With what is there: absent cells are –, n says how many.")
     ] = False,
+    without_timing: Annotated[
+        bool, typer.Option("--without-timing", help="Leave measured seconds out: two runs then have the same bytes.")
+    ] = False,
     experiment: Annotated[
         str | None, typer.Option(help="Only this experiment, one of those the spec's matrix makes.")
     ] = None,
@@ -41,7 +44,7 @@ def table(
     from cdmrun.report.build import write_tables
     from cdmrun.stages.provenance import fingerprint
 
-    for path in write_tables(built, out, partial, fingerprint):
+    for path in write_tables(built, out, partial, fingerprint, not without_timing):
         typer.echo(path)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -34,7 +35,9 @@ from cdmrun.spec import shown
 from cdmrun.spec.plan_types import Experiment, Plan
 
 
-def write_tables(plan: Plan, out: Path, partial: bool = False, fingerprint: Fingerprint | None = None) -> list[Path]:
+def write_tables(
+    plan: Plan, out: Path, partial: bool = False, fingerprint: Fingerprint | None = None, timing: bool = True
+) -> list[Path]:
     """Write ``tables/NAME.{scores.csv,summary.csv,gains.csv,enough.csv,md,tex}`` and ``figures/NAME-*``.
 
     Where the spec asks for orders also ``tables/NAME.orders.csv``, where scores have steps ``tables/NAME.steps.csv``.
@@ -47,6 +50,9 @@ def write_tables(plan: Plan, out: Path, partial: bool = False, fingerprint: Fing
         With True, missing products become "–" instead of an error.
     fingerprint
         See `cdmrun.report.collect.collect`.
+    timing
+        With False, measured seconds are left out: two runs then have the same tables to the last byte. The workflow
+        writes such tables anew, with the seconds, when it is run again.
 
     Returns
     -------
@@ -59,21 +65,21 @@ def write_tables(plan: Plan, out: Path, partial: bool = False, fingerprint: Fing
     """
     out = Path(out)
     written: list[Path] = []
-    for experiment, files in made_files(plan, out, partial, fingerprint):
+    for experiment, files in made_files(plan, out, partial, fingerprint, timing):
         shown.forget(out, experiment.name)
         for path, content in files.items():
             write_atomic(out / path, content)
             written.append(out / path)
-        if not missing_scores(replace(plan, experiments=(experiment,)), out):
+        if timing and not missing_scores(replace(plan, experiments=(experiment,)), out):
             shown.record(out, experiment.name, [experiment])
     return written
 
 
 def made_files(
-    plan: Plan, out: Path, partial: bool = False, fingerprint: Fingerprint | None = None
+    plan: Plan, out: Path, partial: bool = False, fingerprint: Fingerprint | None = None, timing: bool = True
 ) -> Iterator[tuple[Experiment, dict[str, str | bytes]]]:
     """Each experiment with its files, path below the results folder to content; arguments as `write_tables`."""
-    for made in _make(plan, Path(out), partial, fingerprint):
+    for made in _make(plan, Path(out), partial, fingerprint, timing):
         yield made.experiment, _files(made)
 
 
@@ -122,8 +128,13 @@ class _Made:
     findings: list[Finding]
 
 
-def _make(plan: Plan, out: Path, partial: bool, fingerprint: Fingerprint | None) -> Iterator[_Made]:
+def _make(
+    plan: Plan, out: Path, partial: bool, fingerprint: Fingerprint | None, timing: bool = True
+) -> Iterator[_Made]:
     scores = collect(plan, out, partial, fingerprint)
+    if not timing:
+        scores["seconds_per_sample"] = math.nan
+        plan = replace(plan, experiments=tuple(map(_untimed, plan.experiments)))
     references, findings = collect_references(plan, out), check(scores)
     for experiment in plan.experiments:
         own = scores[scores["experiment"] == experiment.name]
@@ -148,6 +159,14 @@ def _make(plan: Plan, out: Path, partial: bool, fingerprint: Fingerprint | None)
             [*draw_figures(experiment, summary, references, orders), *(picture for picture in pictures if picture)],
             [finding for finding in findings if finding.experiment == experiment.name],
         )
+
+
+def _untimed(experiment: Experiment) -> Experiment:
+    """The experiment as if its spec had asked for no seconds."""
+    spec = {**experiment.spec, "evaluation": {**experiment.spec["evaluation"], "timing": False}}
+    report = spec.get("report", {})
+    figures = [figure for figure in report.get("figures", []) if figure["x"] != "seconds_per_sample"]
+    return replace(experiment, spec={**spec, "report": {**report, "figures": figures}})
 
 
 def _files(made: _Made) -> dict[str, str | bytes]:

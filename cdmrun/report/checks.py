@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
@@ -23,6 +24,8 @@ _ORDERED = (
 #: How far rounding may turn them round, absolute and relative, on top of four standard errors.
 _TOLERANCE = 1e-6
 _STANDARD_ERRORS = 4.0
+#: Times that differ by more than this share, the wrong way round, were not measured on an idle machine.
+_FASTER = 2 / 3
 
 
 @dataclass(frozen=True)
@@ -30,15 +33,16 @@ class Finding:
     """One thing that looks wrong. ``kind`` is a word to search for, ``message`` says where and what."""
 
     experiment: str
-    kind: str  # missing | non-finite | nfe-mismatch | missing-seeds | zero-variance | inconsistent | stale-code
+    kind: str  # missing | non-finite | nfe-mismatch | missing-seeds | one-seed | zero-variance | timing | …
     message: str
 
 
 def check(scores: pd.DataFrame) -> list[Finding]:
     """All findings in long-form scores, in a fixed order: by experiment, then by kind of check."""
     findings: list[Finding] = []
+    finders = (_missing, _non_finite, _nfe_mismatch, _missing_seeds, _one_seed, _zero_variance, _inconsistent, _timing)
     for name, group in scores.groupby("experiment", sort=False):
-        for finder in (_missing, _non_finite, _nfe_mismatch, _missing_seeds, _zero_variance, _inconsistent, _stale):
+        for finder in (*finders, _stale):
             kind = finder.__name__.strip("_").replace("_", "-")
             kind = "stale-code" if kind == "stale" else kind
             findings.extend(Finding(str(name), kind, message) for message in finder(group))
@@ -60,6 +64,10 @@ def _non_finite(scores: pd.DataFrame) -> Iterator[str]:
 
 
 def _nfe_mismatch(scores: pd.DataFrame) -> Iterator[str]:
+    """Network calls that were counted and are not what the row says, or were never counted."""
+    uncounted = scores[(scores["status"] != "missing") & scores["nfe_counted"].isna()]
+    for row in uncounted.drop_duplicates(["name", "nfe", "seed"]).itertuples():
+        yield f"{row.name}, seed {row.seed}: no evaluations counted at NFE {row.nfe}"
     counted = scores.dropna(subset=["nfe_counted"])
     tolerance = np.where(counted["role"] == "oracle", 0.5, 0.0)  # an oracle's NFE is its count, rounded
     wrong = counted[(counted["nfe_counted"] - counted["nfe"]).abs() > tolerance]
@@ -77,6 +85,24 @@ def _missing_seeds(scores: pd.DataFrame) -> Iterator[str]:
             places.setdefault((str(name), str(metric), absent), []).append(str(nfe))
     for (name, metric, absent), steps in places.items():
         yield f"{name}: {metric} lacks seed {absent} at NFE {', '.join(steps)}"
+
+
+def _one_seed(scores: pd.DataFrame) -> Iterator[str]:
+    """Students that were trained once: no interval covers what another training would give."""
+    students = scores[(scores["role"] == "student") & (scores["status"] != "missing")]
+    if len(students) and students["seed"].nunique() == 1:
+        yield "students have one seed: intervals and tests say nothing about how another training would turn out"
+
+
+def _timing(scores: pd.DataFrame) -> Iterator[str]:
+    """Seconds that fall by a third or more where NFE grows: the machine was busy with something else."""
+    timed = scores[scores["role"] != "oracle"].dropna(subset=["seconds_per_sample"])
+    for keys, group in timed.groupby([*LINE_COLUMNS, "seed"], sort=False):
+        seconds = group.groupby("nfe")["seconds_per_sample"].first().sort_index()
+        for (few, slow), (more, fast) in itertools.pairwise(seconds.items()):
+            if fast < _FASTER * slow:
+                place = f"{keys[-2]}, seed {keys[-1]}"
+                yield f"{place}: {fast:.3g} s a sample at NFE {more}, less than the {slow:.3g} s at NFE {few}"
 
 
 def _zero_variance(scores: pd.DataFrame) -> Iterator[str]:

@@ -8,7 +8,10 @@ from typing import Any
 
 import pandas as pd
 
+from cdmrun.report.numbers import DASH
 from cdmrun.spec.plan_types import Entry, Experiment
+
+_LABELS = ("process", "method", "family", "name")
 
 
 @dataclass(frozen=True)
@@ -25,6 +28,27 @@ class Line:
     role: str
     nfe: tuple[int, ...]
     settings: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+
+    def label(self, name: str) -> str:
+        """What it is called in a column: one of its labels, or the value at a dotted path of its settings."""
+        if name in _LABELS:
+            return str(getattr(self, name))
+        value: Any = self.settings
+        for step in name.split("."):
+            value = value.get(step) if isinstance(value, Mapping) else None
+        return _text(value)
+
+
+def _text(value: Any) -> str:
+    """A value of a spec in a cell: ``hmm, states 64`` for a map with a kind."""
+    if value is None:
+        return DASH
+    if isinstance(value, Mapping):
+        rest = [f"{name} {_text(item)}" for name, item in value.items() if name != "kind"]
+        return ", ".join([*([str(value["kind"])] if "kind" in value else []), *rest])
+    if isinstance(value, list | tuple):
+        return " ".join(map(_text, value))
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def lines_of(experiment: Experiment) -> list[Line]:

@@ -139,14 +139,14 @@ def seconds_panel(
 
 def row_names_for(lines: Sequence[Line], wanted: Sequence[str]) -> list[str]:
     """The label columns asked for, and ``name`` besides where they alone would not tell two lines apart."""
-    names = [name for name in wanted if name in ("process", "method", "family", "name")] or ["method", "family"]
+    names = [name for name in wanted if name != "experiment"] or ["method", "family"]
     distinct = {labels_of(line, names) for line in lines}
     return names if len(distinct) == len(lines) or "name" in names else [*names, "name"]
 
 
 def labels_of(line: Line, row_names: Sequence[str]) -> tuple[str, ...]:
     """What a row of ``line`` is called in the label columns."""
-    return tuple(str(getattr(line, name)) for name in row_names)
+    return tuple(line.label(name) for name in row_names)
 
 
 def _metric_rows(

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 from cdmrun.registry import CONTENTS
 from cdmrun.spec.errors import SpecError, Step, did_you_mean
@@ -11,6 +12,9 @@ from cdmrun.spec.inputs import Files
 from cdmrun.spec.kinds import data_kind, kinds_showing, labelled_kinds
 from cdmrun.spec.metric_kinds import metric
 from cdmrun.spec.resolve import Resolved
+
+#: What can name the rows of a table besides the values of students and baselines.
+ROW_LABELS = ("experiment", "process", "method", "family", "name")
 
 
 def check_metrics(e: Resolved, files: Files) -> Iterator[SpecError]:
@@ -50,6 +54,8 @@ def check_report(e: Resolved, files: Files) -> Iterator[SpecError]:
     if metrics is None or report is None:
         return
     for number, table in enumerate(report.get("tables", [])):
+        for index, label in enumerate(table.get("rows", [])):
+            yield from _labelled(e, ("report", "tables", number, "rows", index), label)
         for index, value in enumerate(table.get("values", [])):
             yield from _measured(e, ("report", "tables", number, "values", index), value, metrics)
     for number, figure in enumerate(report.get("figures", [])):
@@ -61,6 +67,24 @@ def check_report(e: Resolved, files: Files) -> Iterator[SpecError]:
         yield from _measured(e, ("report", "orders", index), name, metrics)
     if report.get("laws"):
         yield from _drawable(e, facts_of(e, files))
+
+
+def _labelled(e: Resolved, place: tuple[Step, ...], label: str) -> Iterator[SpecError]:
+    """A row is named by a label of the scores, or by a value that some student or baseline has."""
+    sections = [e.spec.get(name) or {} for name in ("students", "baselines")]
+    paths = {path for section in sections for settings in section.values() for path in _paths(settings or {})}
+    if label not in ROW_LABELS and label not in paths:
+        known = [*ROW_LABELS, *sorted(paths)]
+        message = f"{label} is neither a label of the scores ({', '.join(ROW_LABELS)}) nor a value of any student"
+        yield e.error(place, f"{message}{did_you_mean(label, known)}")
+
+
+def _paths(settings: Mapping[str, Any], start: str = "") -> Iterator[str]:
+    """All dotted paths of a section, those of maps too."""
+    for name, value in settings.items():
+        yield f"{start}{name}"
+        if isinstance(value, Mapping):
+            yield from _paths(value, f"{start}{name}.")
 
 
 def _measured(e: Resolved, place: tuple[Step, ...], metric: str, metrics: list[str]) -> Iterator[SpecError]:

@@ -6,7 +6,7 @@ import json
 import math
 
 import pandas as pd
-from made_up_results import Builder, value_of
+from made_up_results import LINES, Builder, value_of
 
 from cdmrun.report.checks import check
 from cdmrun.report.collect import collect
@@ -48,3 +48,24 @@ def test_nan_wrong_nfe_and_missing_seeds_are_found(builder: Builder) -> None:
     assert kinds.count("nfe-mismatch") == 1
     assert kinds.count("missing") == 1
     assert kinds.count("missing-seeds") == 2  # a line for each metric
+
+
+def test_one_seed_of_students_is_a_finding_and_of_samplers_is_none(builder: Builder) -> None:
+    builder.experiment("one", ("nll_bound",), seeds=(0,))
+    builder.experiment("samplers", ("nll_bound",), seeds=(0,), lines=LINES[:2])
+    assert [(finding.experiment, finding.kind) for finding in check(scores_of(builder))] == [("one", "one-seed")]
+
+
+def test_seconds_that_fall_and_calls_that_were_not_counted_are_found(builder: Builder) -> None:
+    experiment = builder.experiment("text", ("nll_bound",), lines=LINES[:2])
+    path = builder.out / experiment.entries[0].scores / "scores.json"
+    content = json.loads(path.read_text())
+    slow = content["scores"][2]["seconds_per_sample"]
+    content["scores"][3]["seconds_per_sample"] = 0.5 * slow
+    content["scores"][4]["nfe_counted"] = None
+    path.write_text(json.dumps(content))
+    found = {finding.kind: finding.message for finding in check(scores_of(builder))}
+    assert set(found) == {"timing", "nfe-mismatch"}
+    assert "tau_leaping, seed 0" in found["timing"]
+    assert "at NFE 8, less than" in found["timing"]
+    assert "no evaluations counted at NFE 16" in found["nfe-mismatch"]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import math
 from pathlib import Path
 
@@ -93,6 +94,28 @@ def test_two_students_of_one_family_are_told_apart_by_name(builder: Builder) -> 
     assert cells_of(text, "cdm", "hmm", "cdm-hmm-2")
 
 
+def test_rows_may_be_named_by_values_of_the_spec(builder: Builder) -> None:
+    students = {
+        "cdm-hmm": {"family": {"kind": "hmm", "states": 64}, "target": {"kind": "rollout", "substeps": 8}},
+        "cdm-ar": {
+            "family": {"kind": "autoregressive", "window": 4},
+            "target": {"kind": "data"},
+            "train": {"lr": 2e-3},
+        },
+    }
+    rows = ["method", "target.kind", "target.substeps", "family", "train.lr"]
+    report = {"tables": [{"rows": rows, "values": ["nll_bound"]}, {"rows": ["target", "family.states"]}], "figures": []}
+    lines = (LINES[1], *LINES[4:])
+    builder.experiment("text", ("nll_bound",), report=report, lines=lines, settings={"students": students})
+    write_tables(builder.plan(), builder.out)
+    text = (builder.out / "tables/text.md").read_text()
+    assert "| target.kind" in text
+    assert cells_of(text, "cdm", "rollout", "8", "hmm", "–")[0] == "3"
+    assert cells_of(text, "cdm", "data", "–", "autoregressive", "0.002")
+    assert cells_of(text, "analytic", "–", "–", "factorized")
+    assert cells_of(text, "rollout, substeps 8", "64")
+
+
 def test_missing_products_are_named_or_left_open(builder: Builder) -> None:
     experiment = builder.experiment("text", METRICS, report=NO_FIGURES)
     gone = [entry for entry in experiment.entries if entry.name == "cdm-hmm"]
@@ -116,6 +139,23 @@ def test_an_empty_results_folder_still_gives_a_partial_table(builder: Builder, t
     written = write_tables(builder.plan(), tmp_path / "nothing", partial=True)
     assert all(path.is_file() for path in written)
     assert "–" in (tmp_path / "nothing/tables/text.md").read_text()
+
+
+def test_without_timing_nothing_depends_on_the_clock(builder: Builder) -> None:
+    builder.experiment("text", ("nll_bound",), lines=LINES[1:5])
+    plan = builder.plan()
+
+    def made() -> dict[str, bytes]:
+        return {path.name: path.read_bytes() for path in write_tables(plan, builder.out, timing=False)}
+
+    before = made()
+    assert not any("seconds" in name for name in before)
+    for path in builder.out.glob("scores/*/scores.json"):
+        content = json.loads(path.read_text())
+        for score in content["scores"]:
+            score["seconds_per_sample"] *= 1.7
+        path.write_text(json.dumps(content))
+    assert made() == before
 
 
 def test_text_from_a_spec_is_escaped(builder: Builder) -> None:

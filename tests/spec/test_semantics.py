@@ -176,7 +176,12 @@ def test_nothing_to_compare(errors: Errors) -> None:
             "a.yaml:10:24: report.figures[0].y: entropy is not among evaluation.metrics (tv,",
         ),
         ("{figures: [{hue: seed}]}", "a.yaml:10:26: report.figures[0].hue: 'seed' is not one of method, family, name"),
-        ("{tables: [{rows: [methods]}]}", "a.yaml:10:27: report.tables[0].rows[0]: 'methods' is not one of"),
+        ("{tables: [{rows: [methods]}]}", "a.yaml:10:27: report.tables[0].rows[0]: methods is neither a label of"),
+        (
+            "{tables: [{rows: [method, family.kinds]}]}",
+            "a.yaml:10:35: report.tables[0].rows[1]: family.kinds is neither",
+        ),
+        ("{tables: [{rows: [Method]}]}", "a.yaml:10:27: report.tables[0].rows[0]: Method is neither"),
     ],
 )
 def test_report(errors: Errors, report: str, expected: str) -> None:
