@@ -143,7 +143,7 @@ def _make(
         orders, gain = fitted_orders(experiment, summary), gains(experiment, pairs)
         more = orders_table(experiment, orders, summary), oracles_table(experiment, summary)
         answers, steps = enough(experiment, summary, pairs), collect_steps(experiment, out)
-        pictures = draw_steps(experiment, steps), draw_laws(plan, experiment, out)
+        pictures = draw_steps(experiment, steps, references), draw_laws(plan, experiment, out)
         yield _Made(
             experiment,
             own,
@@ -154,7 +154,7 @@ def _make(
             steps,
             [*build_tables(experiment, summary, references, pairs), *(table for table in more if table)],
             enough_table(experiment, answers),
-            worse_table(experiment, steps, pairs),
+            worse_table(experiment, steps, references, pairs),
             gains_table(experiment, gain, summary),
             [*draw_figures(experiment, summary, references, orders), *(picture for picture in pictures if picture)],
             [finding for finding in findings if finding.experiment == experiment.name],

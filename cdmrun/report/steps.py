@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from cdmrun.files import read_map
-from cdmrun.report.collect import is_complete
+from cdmrun.report.collect import is_complete, reference_value
 from cdmrun.report.lines import Line, lines_of, of_entry, of_line
 from cdmrun.report.numbers import Number, number
 from cdmrun.report.pairs import At, Pairs
@@ -81,11 +81,11 @@ def worse_with_more(experiment: Experiment, metric: str, pairs: Pairs) -> list[t
     return [one for one in found if one[3].mean > 0 and one[3].beyond_noise]
 
 
-def worse_table(experiment: Experiment, steps: pd.DataFrame, pairs: Pairs) -> Table | None:
+def worse_table(experiment: Experiment, steps: pd.DataFrame, references: pd.DataFrame, pairs: Pairs) -> Table | None:
     """Where the bound rises with NFE, and what its steps cost at both; None where it does nowhere, or has no steps."""
     metric = bound_of(experiment, steps)
     falls = worse_with_more(experiment, metric, pairs) if metric else []
-    if not falls:
+    if not falls or metric is None:
         return None
     lines = lines_of(experiment)
     names = row_names_for(lines, ["method", "family", "name"])
@@ -100,7 +100,8 @@ def worse_table(experiment: Experiment, steps: pd.DataFrame, pairs: Pairs) -> Ta
         f"Where more evaluations are worse, {metric}",
         f"Lines whose {metric} rises from one NFE to the next by more than noise (p < 0.05 in pairs, after Holm's "
         "correction for all that are looked at here), and what their steps cost at both: bits a token in a unit of "
-        f"time, {_unit(experiment)}from noise (t = 1) to data (t = 0), neighbours merged into at most {_GROUPS}. "
+        f"time, {_unit(experiment, references, metric)}from noise (t = 1) to data (t = 0), neighbours merged into at "
+        f"most {_GROUPS}. "
         "A sampler that reveals a random part in each step may find that part harder to tell than all of it in an "
         "order of its own: its early steps then cost more than one step of all does, and its late ones do not make up "
         "for it.",
@@ -111,8 +112,14 @@ def worse_table(experiment: Experiment, steps: pd.DataFrame, pairs: Pairs) -> Ta
     )
 
 
-def _unit(experiment: Experiment) -> str:
-    return "which is bits a revealed token here, " if reveals_evenly(experiment) else ""
+def _unit(experiment: Experiment, references: pd.DataFrame, metric: str) -> str:
+    of = "which is bits a revealed token here, " if reveals_evenly(experiment) else ""
+    return of + ("above the entropy of the target, " if is_above_entropy(experiment, references, metric) else "")
+
+
+def is_above_entropy(experiment: Experiment, references: pd.DataFrame, metric: str) -> bool:
+    """Whether the entropy of the target is known, so that steps cost nothing where they are perfect."""
+    return reference_value(references, experiment.name, metric, "entropy of the target") is not None
 
 
 def reveals_evenly(experiment: Experiment) -> bool:

@@ -15,7 +15,7 @@ from matplotlib.figure import Figure
 from cdmrun.report.canvas import FigureFiles, figure_style, save
 from cdmrun.report.lines import Line, lines_of, of_line
 from cdmrun.report.look import looks
-from cdmrun.report.steps import bound_of, merged, reveals_evenly
+from cdmrun.report.steps import bound_of, is_above_entropy, merged, reveals_evenly
 from cdmrun.spec.plan_types import Experiment
 
 #: More steps than this are merged, so that noise hides nothing.
@@ -26,7 +26,7 @@ _ACROSS = 3
 _PANEL = (2.25, 1.95)  # inches
 
 
-def draw_steps(experiment: Experiment, steps: pd.DataFrame) -> FigureFiles | None:
+def draw_steps(experiment: Experiment, steps: pd.DataFrame, references: pd.DataFrame) -> FigureFiles | None:
     """A panel for each line, a staircase for each NFE; None where no score has steps."""
     metric = bound_of(experiment, steps)
     own = steps[(steps["metric"] == metric) & np.isfinite(steps["rate"])]
@@ -42,10 +42,12 @@ def draw_steps(experiment: Experiment, steps: pd.DataFrame) -> FigureFiles | Non
         stairs.assign(name=line.name, nfe=nfe)[["name", "nfe", "t", "s", "bits_per_token", "rate"]]
         for (line, nfe), stairs in drawn.items()
     ]
+    above = is_above_entropy(experiment, references, metric)
     note = (
         "Each step from its time t to the next, from noise (left) to data (right): the height is what it costs in a "
         f"unit of time{', bits a revealed token' if reveals_evenly(experiment) else ''}, so the area under a staircase "
-        f"is {metric}, but for what the start costs. More than {_MOST} steps are merged. Mean over seeds."
+        f"is {metric}{' above the entropy of the target' if above else ''}, but for what the start costs. More than "
+        f"{_MOST} steps are merged. Mean over seeds."
     )
     alt = f"{experiment.title}: what each step adds to {metric}"
     csv = pd.concat(named).to_csv(index=False, lineterminator="\n")
