@@ -50,8 +50,9 @@ test-slurm: $(READY)  ## run a small experiment on a real SLURM of its own (root
 	tests/slurm/install.sh
 	$(RUN) OMP_NUM_THREADS=1 pytest -m slurm tests/slurm
 
-bench: $(READY)  ## time the exact teachers as sequences, contexts and states grow
+bench: $(READY)  ## what exact teachers and student families cost as sequences, contexts and states grow
 	$(BIN)/python benchmarks/exact_teachers.py
+	$(BIN)/python benchmarks/families.py
 
 lint: $(READY)  ## check style (ruff), types (mypy) and the shipped specs
 	$(BIN)/ruff check .
