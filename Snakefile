@@ -1,6 +1,7 @@
 # The pipeline at a glance:
 #
-#   data ──► judge ──────────────────────────────────────────┐
+#   data ──► judge ──► anchors ─────────────────────────────────────────┐
+#     │        └─────────────────────────────────────────────┐          │
 #     └────► teacher ──► draws ──► student ──► samples ──► scores ──► tables, figures ──► report
 #
 # Specs say what there is to make. Each run of the plan is one product, results/<kind>/<slug>-<id>/, complete once its
@@ -52,7 +53,7 @@ rule judge:
     log: f"{OUT}/logs/judges/{{run}}.log"
     benchmark: f"{OUT}/benchmarks/judges/{{run}}.tsv"
     threads: 1
-    resources: gpu=0, mem_mb=4000, runtime=60
+    resources: gpu=lambda w: flow.gpus("judges", w.run), mem_mb=4000, runtime=60
     shell: f"cdmrun judge judges/{{wildcards.run}} {RUN}"
 
 
@@ -64,6 +65,16 @@ rule features:
     threads: 1
     resources: gpu=0, mem_mb=4000, runtime=60
     shell: f"cdmrun features features/{{wildcards.run}} {RUN}"
+
+
+rule anchors:
+    input: lambda w: ancient(flow.inputs("anchors", w.run))
+    output: f"{OUT}/anchors/{{run}}/manifest.json"
+    log: f"{OUT}/logs/anchors/{{run}}.log"
+    benchmark: f"{OUT}/benchmarks/anchors/{{run}}.tsv"
+    threads: 1
+    resources: gpu=0, mem_mb=4000, runtime=60
+    shell: f"cdmrun anchor anchors/{{wildcards.run}} {RUN}"
 
 
 rule teacher:

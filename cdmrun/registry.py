@@ -182,12 +182,23 @@ class MetricMember(Member):
     exactness
         What a value is, unless the code says otherwise: ``exact``, a ``bound`` or an ``estimate``.
     reads
-        ``samples`` (a `SampleSet`), ``law`` (`ExactLaws`) or ``kernels`` (a `KernelSet`).
+        ``samples`` (a `SampleSet`), ``law`` (`ExactLaws`), ``kernels`` (a `KernelSet`) or ``fills`` (an `InfillSet`),
+        which are made under the absorbing process only.
     needs
-        Data that a spec must have for it: a ``law`` that can be written out, a ``chain``, ``classes``, or one of
-        `CONTENTS`; nothing if empty.
+        Data that a spec must have for it: a ``law`` that can be written out, a ``chain``, ``classes``, ``records``
+        (training sequences, which a law has none of), or one of `CONTENTS`; nothing if empty.
     featured
         Whether it compares samples with held-out data in frozen features (`cdmrun.metrics.features`).
+    package
+        A package that it cannot be computed without and that cdmrun does not bring along.
+    floor, ceiling
+        What it is read against, nothing if empty. The floor is the score of real data, which no sampler should hope to
+        beat: of ``held-out data``, of ``training data`` (for what compares samples with held-out data), or the
+        ``entropy of the target`` where that is known. The ceiling is that of ``independent positions``, which have the
+        law of the data at each position and know nothing of one another. Left out, what reads samples has both unless
+        it needs a law; all else has neither.
+    judged
+        Whether it asks the judge of ``evaluation.judge``.
     log_scale, unbounded
         Whether figures show it on a logarithmic scale; whether it may be infinite for a good reason.
     """
@@ -202,17 +213,27 @@ class MetricMember(Member):
     reads: str
     needs: str = ""
     featured: bool = False
+    floor: str | None = None
+    ceiling: str | None = None
+    judged: bool = False
+    package: str = ""
     bare: bool = False
     log_scale: bool = False
     unbounded: bool = False
 
     def __post_init__(self) -> None:
         super().__post_init__()
+        by_samples = self.reads == "samples" and self.needs != "law"
+        for key, usual in (("floor", "held-out data"), ("ceiling", "independent positions")):
+            if getattr(self, key) is None:
+                object.__setattr__(self, key, usual if by_samples else "")
         allowed = {
             "direction": ("lower", "higher", "reference", "none"),
             "exactness": ("exact", "bound", "estimate"),
-            "reads": ("samples", "law", "kernels"),
-            "needs": ("", "law", "chain", "classes", *CONTENTS),
+            "reads": ("samples", "law", "kernels", "fills"),
+            "needs": ("", "law", "chain", "classes", "records", *CONTENTS),
+            "floor": ("", "held-out data", "training data", "entropy of the target"),
+            "ceiling": ("", "independent positions"),
         }
         for key, values in allowed.items():
             if getattr(self, key) not in values:
@@ -354,7 +375,7 @@ def _named(stage: str, config: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
         yield "sampler", config["sampler"]
     if "method" in config:
         yield "objective", config["method"]
-    for name in config.get("metrics", ()) if stage == "evaluate" else ():
+    for name in config.get("metrics", ()) if stage in ("evaluate", "anchor") else ():
         yield "metric", name
     for section, kind in (("forward_process", "process"), ("family", "family")):
         if section in config:

@@ -60,9 +60,13 @@ class Pipeline:
         """Manifests of the products that a run needs."""
         return [self.manifest(key) for key in self._run(kind, run).inputs.values()]
 
+    def gpus(self, kind: str, run: str) -> int:
+        """How many GPUs a run of a kind that needs none can use: one, if it trains a network."""
+        return int(self._run(kind, run).config.get("kind") == "network")
+
     def scores(self, experiment: str) -> list[str]:
-        """Manifests of every score of an experiment."""
-        return [self.manifest(key) for key in dict.fromkeys(e.scores for e in self.experiments[experiment].entries)]
+        """Manifests of every score of an experiment, and of what they are read against."""
+        return [self.manifest(key) for key in self.experiments[experiment].products]
 
     def spec_of(self, experiment: str) -> str:
         """The spec file that an experiment comes from."""

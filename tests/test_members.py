@@ -26,6 +26,7 @@ from cdmrun.data.chain import MarkovChain
 from cdmrun.errors import UserError
 from cdmrun.metrics.exact_scores import ExactScores
 from cdmrun.metrics.features import Features, make_features
+from cdmrun.metrics.infill import IndependentCompleter, InfillSet
 from cdmrun.metrics.ngram import NgramJudge
 from cdmrun.metrics.scoring import KernelSet, SampleSet, Score
 from cdmrun.models import ConditionalModel, EnumeratedTeacher, EvaluationCounter, MarkovTeacher
@@ -338,11 +339,16 @@ def test_metrics_are_finite_and_say_what_they_are(name: str, tmp_path: Path) -> 
     data = toy_data(member.needs)
     process = implementation("process", "uniform")(data.vocabulary, make_schedule("loglinear", 1e-3))
     code = implementation("metric", name)
+    if member.package:
+        pytest.importorskip(member.package)
     if member.reads == "samples":
         sequences = data.splits["test"][:50] if data.splits else np.random.default_rng(0).integers(4, size=(50, 2))
         judge = NgramJudge.fit(data.splits["judge"], data.vocabulary, 2) if member.needs == "text" else None
         features = toy_features(data, tmp_path) if member.featured else None
         found = code(SampleSet(sequences, data, judge, 0, features))
+    elif member.reads == "fills":
+        truth = torch.from_numpy(data.splits["test"][:16].astype(np.int64))
+        found = code(InfillSet(data, truth, IndependentCompleter.of(data), generator))
     else:
         model = EnumeratedTeacher(process, torch.from_numpy(data.table)) if data.table is not None else None
         sampler = analytic_sampler(model or MarkovTeacher(process, cast(MarkovChain, data.chain), data.length), 2)

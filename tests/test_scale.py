@@ -36,10 +36,10 @@ def test_a_thousand_experiments(tmp_path: Path) -> None:
     assert seconds_of_programs() - began < SECONDS
     plan = json.loads(shown.stdout)
     assert len(plan["experiments"]) == 1000
-    assert plan["totals"]["runs"] == 2 + STUDENTS + 2 * ENTRIES
+    assert plan["totals"]["runs"] == 3 + STUDENTS + 2 * ENTRIES
     began = time.process_time()
     assert planned_jobs(tmp_path, spec) == {
-        **{"fetch": 1, "teacher": 1, "student": STUDENTS, "samples": ENTRIES, "scores": ENTRIES},
+        **{"fetch": 1, "anchors": 1, "teacher": 1, "student": STUDENTS, "samples": ENTRIES, "scores": ENTRIES},
         **{"table": 1000, "report": 1},
     }
     assert time.process_time() - began < SECONDS

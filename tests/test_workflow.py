@@ -33,7 +33,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (folder / "tiny.yaml").write_text(TINY)
     done = run_workflow(folder, folder / "tiny.yaml")
     assert done.returncode == 0, done.stderr
-    assert "18 of 18 steps (100%) done" in done.stdout + done.stderr
+    assert "19 of 19 steps (100%) done" in done.stdout + done.stderr
     return folder
 
 
@@ -91,7 +91,7 @@ def test_bound_is_above_the_exact_value(folder: Path) -> None:
 def test_every_product_has_log_and_benchmark(folder: Path) -> None:
     results = folder / "results"
     products = [path.parent.relative_to(results) for path in results.glob("*/*/manifest.json")]
-    assert len(products) == 1 + 1 + 3 + 5 + 5
+    assert len(products) == 1 + 1 + 1 + 3 + 5 + 5
     for product in products:
         assert (results / "logs" / f"{product}.log").exists()
         assert (results / "benchmarks" / f"{product}.tsv").exists()
@@ -133,7 +133,7 @@ def test_evaluation(folder: Path, spec: Path) -> None:
 
 def test_metrics(folder: Path, spec: Path) -> None:
     edited(folder, "{samples: 16}", "{samples: 16, metrics: [tv]}")
-    assert planned_jobs(folder, spec) == {"scores": 5, "table": 1, "report": 1}
+    assert planned_jobs(folder, spec) == {"anchors": 1, "scores": 5, "table": 1, "report": 1}
 
 
 def test_training_of_one_student(folder: Path, spec: Path) -> None:
@@ -148,6 +148,7 @@ def test_teacher(tmp_path: Path) -> None:
     spec.write_text(DIGITS)
     everything = {
         "fetch": 1,
+        "anchors": 1,
         "teacher": 1,
         "draws": 1,
         "student": 2,
@@ -160,7 +161,9 @@ def test_teacher(tmp_path: Path) -> None:
     pretend_complete(tmp_path, spec)
     assert planned_jobs(tmp_path, spec) == {}
     spec.write_text(DIGITS.replace("train: {steps: 4, batch: 8}", "train: {steps: 4, batch: 8, lr: 1e-3}"))
-    assert planned_jobs(tmp_path, spec) == {rule: count for rule, count in everything.items() if rule != "fetch"}
+    assert planned_jobs(tmp_path, spec) == {
+        rule: count for rule, count in everything.items() if rule not in ("fetch", "anchors")
+    }
     # what the teacher is trained with, but no part of what it is
     spec.write_text(DIGITS.replace("train: {steps: 4, batch: 8}", "train: {steps: 4, batch: 8, checkpoint_every: 5}"))
     assert planned_jobs(tmp_path, spec) == {}

@@ -155,7 +155,12 @@ students:
     train: {steps: 3, batch: 8}
 baselines:
   tau_leaping: {nfe: [1, 2]}
-evaluation: {samples: 8, held_out: 8}
+evaluation:
+  samples: 8
+  held_out: 8
+  infills: 8
+  metrics: [nll_bound, judge_nll, entropy, self_bleu, infill_random_match, infill_middle_nll]
+  judge: {kind: network, model: {layers: 1, width: 16, heads: 1}, train: {steps: 4, batch: 8}}
 """
 
 

@@ -22,8 +22,13 @@ def _stage(name: str, teaches: str, example: str) -> None:
     app.command(name, rich_help_panel=JOBS)(command)
 
 
-_stage("judge", "Train the n-gram judge on text that teachers never see.", "judges/ngram6-kjv-1a2b3c4d")
+_stage(
+    "judge",
+    "Train a judge on text that teachers never see; a network resumes where it stopped.",
+    "judges/ngram6-kjv-1a2b3c4d",
+)
 _stage("features", "Make the frozen features in which samples are compared with data.", "features/digits-1a2b3c4d")
+_stage("anchor", "Score real data, and independent positions.", "anchors/kjv-1a2b3c4d")
 _stage("train", "Train a teacher; interrupted, it resumes where it stopped.", "teachers/network-absorbing-kjv-1a2b3c4d")
 _stage(
     "draw",

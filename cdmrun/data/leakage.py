@@ -41,7 +41,7 @@ def leakage(splits: Mapping[str, npt.NDArray[Any]], run: int | None = RUN) -> di
             continue
         found[f"test_in_{other}"] = float(in_rows(test, tokens).mean())
         if run is not None and test.shape[1] > run:
-            shared = np.isin(_runs(test, run), _runs(tokens, run)).any(axis=1)
+            shared = np.isin(run_codes(test, run), run_codes(tokens, run)).any(axis=1)
             found[f"test_sharing_{run}_with_{other}"] = float(shared.mean())
     return found
 
@@ -67,7 +67,7 @@ def _codes(tokens: npt.NDArray[Any]) -> npt.NDArray[np.uint64]:
     return code
 
 
-def _runs(tokens: npt.NDArray[Any], run: int) -> npt.NDArray[np.uint64]:
+def run_codes(tokens: npt.NDArray[Any], run: int) -> npt.NDArray[np.uint64]:
     """Polynomial hash modulo 2⁶⁴ of every run, [n, L - run + 1], by doubling."""
     if run & (run - 1):
         raise ValueError(f"run must be a power of two, not {run}")

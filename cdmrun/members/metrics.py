@@ -10,6 +10,54 @@ from cdmrun.registry import MetricMember
 _SCORING = "cdmrun.metrics.scoring"
 _EXACT = "cdmrun.metrics.exact_scores"
 
+#: What is hidden of a sequence that is to be completed.
+_HIDDEN = {"random": "a random half", "middle": "the middle half"}
+
+
+def _infill(pattern: str, name: str, label: str, unit: str, direction: str, description: str) -> MetricMember:
+    """A metric of completed sequences; ``description`` goes on after what is hidden and what is given."""
+    return MetricMember(
+        name=f"infill_{pattern}_{name}",
+        implementation=f"cdmrun.metrics.infill:infill_{pattern}_{name}",
+        label=f"{label}, {_HIDDEN[pattern]} filled",
+        unit=unit,
+        bare=unit != "bits/token",
+        direction=direction,
+        exactness="bound" if name == "nll" else "estimate",
+        reads="fills",
+        needs="text",
+        ceiling="independent positions",
+        unbounded=name == "nll",
+        description=(
+            f"Of held-out sequences {_HIDDEN[pattern]} is hidden, and completed by the sampler from the rest: "
+            f"{description}"
+        ),
+    )
+
+
+_INFILLS = tuple(
+    _infill(pattern, *facts)
+    for pattern in _HIDDEN
+    for facts in (
+        (
+            "bleu",
+            "BLEU",
+            "BLEU",
+            "higher",
+            "character BLEU against the truth (100: all is right), of the middle alone, or of all that is scattered.",
+        ),
+        ("chrf", "chrF", "chrF", "higher", "chrF against the truth, of the same text (100: all is right)."),
+        ("match", "Exact match", "share", "higher", "the share of completed tokens that are the truth's."),
+        (
+            "nll",
+            "NLL",
+            "bits/token",
+            "lower",
+            "bits a hidden token of the truth, a bound as nll_bound is; no judge is in it.",
+        ),
+    )
+)
+
 MEMBERS = (
     MetricMember(
         name="nll_bound",
@@ -20,6 +68,8 @@ MEMBERS = (
         exactness="bound",
         reads="kernels",
         unbounded=True,
+        floor="entropy of the target",
+        ceiling="independent positions",
         description=(
             "An upper bound on the negative log-likelihood that the n-step sampler gives to held-out real data. "
             "Every sampler here has explicit step kernels, so every sampler has one; no judge is involved and low "
@@ -35,9 +85,10 @@ MEMBERS = (
         exactness="estimate",
         reads="samples",
         needs="text",
+        judged=True,
         description=(
-            "How surprising the samples are to an independent n-gram judge fitted to other real data. A sampler "
-            "can lower it by repeating itself: read it together with the entropy."
+            "How surprising the samples are to an independent judge (an n-gram, or a network) fitted to other real "
+            "data. A sampler can lower it by repeating itself: read it together with the entropy."
         ),
     ),
     MetricMember(
@@ -48,7 +99,11 @@ MEMBERS = (
         direction="reference",
         exactness="estimate",
         reads="samples",
-        description="Diversity of the samples. Neither low nor high is good in itself: close to held-out data is.",
+        ceiling="",
+        description=(
+            "Diversity of the samples. Neither low nor high is good in itself: close to held-out data is. It finds "
+            "collapse and noise, and nothing else: independent positions have the entropy of the data."
+        ),
     ),
     MetricMember(
         name="self_bleu",
@@ -66,6 +121,108 @@ MEMBERS = (
         ),
     ),
     MetricMember(
+        name="distinct_2",
+        implementation=f"{_SCORING}:distinct_2",
+        label="Distinct 2-grams",
+        unit="share",
+        bare=True,
+        direction="reference",
+        exactness="estimate",
+        reads="samples",
+        needs="text",
+        description=(
+            "Different pairs of neighbouring tokens over all pairs in the samples. Noise has many, collapse few: close "
+            "to held-out data is good. It falls with the number of samples."
+        ),
+    ),
+    MetricMember(
+        name="distinct_3",
+        implementation=f"{_SCORING}:distinct_3",
+        label="Distinct 3-grams",
+        unit="share",
+        bare=True,
+        direction="reference",
+        exactness="estimate",
+        reads="samples",
+        needs="text",
+        description="Different runs of three tokens over all of them in the samples; as distinct_2.",
+    ),
+    MetricMember(
+        name="distinct_4",
+        implementation=f"{_SCORING}:distinct_4",
+        label="Distinct 4-grams",
+        unit="share",
+        bare=True,
+        direction="reference",
+        exactness="estimate",
+        reads="samples",
+        needs="text",
+        description="Different runs of four tokens over all of them in the samples; as distinct_2.",
+    ),
+    MetricMember(
+        name="novelty",
+        implementation=f"{_SCORING}:novelty",
+        label="Novel samples",
+        unit="share",
+        bare=True,
+        direction="reference",
+        exactness="estimate",
+        reads="samples",
+        needs="records",
+        ceiling="",
+        description=(
+            "The share of samples that are no training sequence. A model that remembers its data falls below held-out "
+            "data; noise is as novel as anything."
+        ),
+    ),
+    MetricMember(
+        name="copied_8grams",
+        implementation=f"{_SCORING}:copied_8grams",
+        label="8-grams of the training data",
+        unit="share",
+        bare=True,
+        direction="reference",
+        exactness="estimate",
+        reads="samples",
+        needs="text",
+        description=(
+            "The share of the samples' runs of eight tokens that stand somewhere in the training data. Held-out text "
+            "has many, noise none, and copies of the training data have all: close to held-out data is good."
+        ),
+    ),
+    MetricMember(
+        name="word_nll",
+        implementation=f"{_SCORING}:word_nll",
+        label="Word NLL of samples",
+        unit="bits/word",
+        direction="reference",
+        exactness="estimate",
+        reads="samples",
+        needs="text",
+        package="pocketsphinx",
+        description=(
+            "How surprising the whole words of the samples are to a word trigram of modern English (package "
+            "pocketsphinx), those that it knows. Read it together with oov_rate; close to held-out data is good."
+        ),
+    ),
+    MetricMember(
+        name="oov_rate",
+        implementation=f"{_SCORING}:oov_rate",
+        label="Unknown words",
+        unit="share",
+        bare=True,
+        direction="reference",
+        exactness="estimate",
+        reads="samples",
+        needs="text",
+        package="pocketsphinx",
+        description=(
+            "The share of the samples' whole words that are none of the 72,000 that the word trigram knows: close to "
+            "held-out data is good."
+        ),
+    ),
+    *_INFILLS,
+    MetricMember(
         name="excess_nll_bound",
         implementation=f"{_SCORING}:excess_nll_bound",
         label="Excess NLL bound",
@@ -76,6 +233,7 @@ MEMBERS = (
         needs="chain",
         log_scale=True,
         unbounded=True,
+        ceiling="independent positions",
         description=(
             "nll_bound less the entropy rate of the chain that the data are drawn from, which is known: 0 for a "
             "perfect sampler, and all of it is the sampler's own loss."
@@ -92,6 +250,7 @@ MEMBERS = (
         reads="law",
         needs="law",
         log_scale=True,
+        ceiling="independent positions",
         description=(
             "Total variation distance between the sampler's whole output law and the data law, computed on all "
             "states: no sampling noise."
@@ -108,6 +267,7 @@ MEMBERS = (
         needs="law",
         log_scale=True,
         unbounded=True,
+        ceiling="independent positions",
         description=(
             "Kullback–Leibler divergence from the data law to the sampler's whole output law, computed on all "
             "states. Infinite where the sampler never makes something that the data have."
@@ -124,6 +284,7 @@ MEMBERS = (
         needs="law",
         log_scale=True,
         unbounded=True,
+        ceiling="independent positions",
         description=(
             "Kullback–Leibler divergence the other way round: large where the sampler makes what the data hardly "
             "have, infinite where it makes what they never have."
@@ -139,6 +300,7 @@ MEMBERS = (
         reads="law",
         needs="law",
         log_scale=True,
+        ceiling="independent positions",
         description=(
             "Mean divergence of the data law and of the sampler's output law from their average: finite for any "
             "two laws, at most log 2, and blind to neither's excess."
@@ -155,6 +317,7 @@ MEMBERS = (
         reads="law",
         needs="law",
         log_scale=True,
+        ceiling="independent positions",
         description=(
             "Total variation distance between the sampler's law and the data law of one position, mean over "
             "positions: what is wrong even without looking at correlations."
@@ -171,6 +334,7 @@ MEMBERS = (
         reads="law",
         needs="law",
         log_scale=True,
+        ceiling="independent positions",
         description=(
             "Total variation distance between the two laws of a pair of positions, mean over all pairs: with "
             "tv_marginal near zero, what is lost are correlations."
@@ -186,6 +350,8 @@ MEMBERS = (
         reads="law",
         needs="law",
         unbounded=True,
+        floor="entropy of the target",
+        ceiling="independent positions",
         description=(
             "The exact expected negative log-likelihood of the data under the sampler's output law; nll_bound can "
             "never be below it."

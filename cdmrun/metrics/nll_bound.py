@@ -160,10 +160,24 @@ def _prior_divergence(process: ForwardProcess, x_0: Tensor) -> Tensor:
 def _step_cost(
     kernel: TransitionKernel, x_0: Tensor, t: Tensor, s: Tensor, generator: torch.Generator, draws: int
 ) -> Tensor:
-    """E KL(q(x_s | x_0, x_t) ‖ p̂(x_s | x_t)) at one x_t (and one x_s, unless the kernel is factorised), [B]."""
+    """`kernel_cost` at a draw of the forward process, [B]."""
+    x_s = kernel.process.noise(x_0, 0.0, s, generator)
+    x_t = kernel.process.noise(x_s, s, t, generator)
+    return kernel_cost(kernel, x_0, x_s, x_t, t, s, generator, draws)
+
+
+def kernel_cost(
+    kernel: TransitionKernel,
+    x_0: Tensor,
+    x_s: Tensor,
+    x_t: Tensor,
+    t: Tensor,
+    s: Tensor,
+    generator: torch.Generator,
+    draws: int,
+) -> Tensor:
+    """KL(q(x_s | x_0, x_t) ‖ p̂(x_s | x_t)), in closed form for factorised kernels, else its value at x_s; nats [B]."""
     process = kernel.process
-    x_s = process.noise(x_0, 0.0, s, generator)
-    x_t = process.noise(x_s, s, t, generator)
     if isinstance(kernel, FactorizedKernel):
         return _factorized_cost(kernel, x_0, x_t, t, s)
     log_bridge = process.log_bridge(x_s, x_t, s, t).gather(-1, x_0.unsqueeze(-1)).squeeze(-1).sum(-1)

@@ -23,11 +23,14 @@ from cdmrun.metrics.exact_scores import ExactLaws
 from cdmrun.metrics.excess import excess_nll_bound as bound_above_entropy
 from cdmrun.metrics.features import Features
 from cdmrun.metrics.goodness import chi2_p as goodness
-from cdmrun.metrics.ngram import NgramJudge
+from cdmrun.metrics.judges import Judge
 from cdmrun.metrics.nll_bound import Bound, StepTerm
 from cdmrun.metrics.nll_bound import nll_bound as bound_of_kernels
+from cdmrun.metrics.words import word_judge
 from cdmrun.models import MarkovTeacher
 from cdmrun.samplers import Sampler
+
+Floats = npt.NDArray[np.float64]
 
 
 class Score(NamedTuple):
@@ -64,7 +67,7 @@ class SampleSet:
 
     samples: npt.NDArray[np.integer]
     dataset: Dataset
-    judge: NgramJudge | None
+    judge: Judge | None
     seed: int
     features: Features | None = None
 
@@ -148,8 +151,44 @@ def entropy(found: SampleSet) -> Score:
 
 
 def self_bleu(found: SampleSet) -> float:
-    """Character BLEU of each of a hundred samples against the others."""
-    return text.self_bleu([found.dataset.decode(row) for row in found.samples[:100]], seed=found.seed)
+    """Character BLEU of each of a hundred samples, whichever they are, against the others."""
+    return text.self_bleu([found.dataset.decode(row) for row in found.samples], seed=found.seed)
+
+
+def distinct_2(found: SampleSet) -> float:
+    """Different pairs of neighbouring tokens over all there are."""
+    return text.distinct_n(found.samples, 2)
+
+
+def distinct_3(found: SampleSet) -> float:
+    """The same of three tokens."""
+    return text.distinct_n(found.samples, 3)
+
+
+def distinct_4(found: SampleSet) -> float:
+    """The same of four tokens."""
+    return text.distinct_n(found.samples, 4)
+
+
+def novelty(found: SampleSet) -> Score:
+    """Share of the samples that are no training sequence."""
+    return _mean(text.is_novel(found.samples, found.dataset.splits["train"]).astype(float))
+
+
+def copied_8grams(found: SampleSet) -> Score:
+    """Share of the runs of eight tokens that stand in the training data."""
+    return _mean(text.copied_runs(found.samples, found.dataset.splits["train"], 8))
+
+
+def word_nll(found: SampleSet) -> Score:
+    """Bits a word under the word trigram judge, of the words that it knows."""
+    return _ratio(*_words(found)[:2])
+
+
+def oov_rate(found: SampleSet) -> Score:
+    """Share of the words that the word trigram judge does not know."""
+    _, known, unknown = _words(found)
+    return _ratio(unknown, known + unknown)
 
 
 def chi2_p(found: SampleSet) -> float:
@@ -157,6 +196,20 @@ def chi2_p(found: SampleSet) -> float:
     assert found.dataset.table is not None, "checked by the spec"
     codes = np.ravel_multi_index(tuple(found.samples.T.astype(np.int64)), found.dataset.table.shape)
     return goodness(codes, found.dataset.table.reshape(-1))
+
+
+def _words(found: SampleSet) -> tuple[Floats, Floats, Floats]:
+    """Bits, known words and unknown words of each sample."""
+    return word_judge().score([found.dataset.decode(row) for row in found.samples])
+
+
+def _ratio(above: Floats, below: Floats) -> Score:
+    """Σ above / Σ below over samples, with the standard error of a ratio of means; NaN where there is nothing below."""
+    if not below.sum():
+        return Score(math.nan)
+    value = float(above.sum() / below.sum())
+    spread = (above - value * below).std(ddof=1) * math.sqrt(len(above)) / below.sum()
+    return Score(value, float(spread))
 
 
 def _mean(values: npt.NDArray[np.float64]) -> Score:

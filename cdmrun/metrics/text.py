@@ -1,4 +1,4 @@
-"""Diversity of sampled text: self-BLEU and distinct n-grams."""
+"""Diversity of sampled text, and what of it is copied: self-BLEU, distinct n-grams, novelty, runs of the data."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cdmrun.data.dataset import Tokens
+from cdmrun.data.leakage import in_rows, run_codes
 from cdmrun.errors import UserError
 
 _SPACE = "\N{LOWER ONE EIGHTH BLOCK}"
@@ -36,11 +38,15 @@ def self_bleu(texts: Sequence[str], sample: int = 100, seed: int = 0) -> float:
     if len(chosen) > sample:
         picks = np.random.default_rng(seed).choice(len(chosen), sample, replace=False)
         chosen = [chosen[i] for i in picks]
-    # sacrebleu splits at spaces after tokenising, which would drop the word boundaries
-    visible = [text.replace(" ", _SPACE) for text in chosen]
+    shown = [visible(text) for text in chosen]
     bleu = BLEU(tokenize="char", effective_order=True)
-    scores = [bleu.sentence_score(text, visible[:i] + visible[i + 1 :]).score for i, text in enumerate(visible)]
+    scores = [bleu.sentence_score(text, shown[:i] + shown[i + 1 :]).score for i, text in enumerate(shown)]
     return float(np.mean(scores))
+
+
+def visible(text: str) -> str:
+    """The text with a sign for each space: sacrebleu splits there after tokenising, and would lose the words."""
+    return text.replace(" ", _SPACE)
 
 
 def distinct_n(tokens: npt.NDArray[np.integer[Any]], n: int) -> float:
@@ -60,3 +66,25 @@ def distinct_n(tokens: npt.NDArray[np.integer[Any]], n: int) -> float:
         _, flat = np.unique(codes * size + symbols[:, shift : shift + length], return_inverse=True)
         codes = flat.reshape(codes.shape)
     return len(np.unique(codes)) / codes.size
+
+
+def is_novel(samples: Tokens, known: Tokens) -> npt.NDArray[np.bool_]:
+    """Whether each sample [n, L] is none of the known sequences [m, L], [n]."""
+    return ~in_rows(samples, known)
+
+
+def copied_runs(samples: Tokens, known: Tokens, run: int) -> npt.NDArray[np.float64]:
+    """Share of each sample's runs of ``run`` tokens that stand somewhere in the known sequences, [n, L] → [n].
+
+    Runs are compared by a 64-bit hash, ``run`` is a power of two; see `cdmrun.data.leakage`.
+
+    Raises
+    ------
+    UserError
+        If the sequences are shorter than a run.
+    """
+    if samples.shape[1] < run:
+        raise UserError(
+            f"runs of {run} tokens in sequences of {samples.shape[1]}", "use longer sequences, or another metric"
+        )
+    return np.isin(run_codes(samples, run), np.unique(run_codes(known, run))).mean(axis=1)

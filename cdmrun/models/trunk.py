@@ -1,4 +1,6 @@
-"""The network every model shares: a bidirectional transformer with rotary attention and a short convolution a block.
+"""The network every model shares: a transformer with rotary attention and a short convolution a block.
+
+It looks both ways, but for a network judge, which is causal.
 
 Without the depthwise convolution a small trunk stalls near the unigram entropy for thousands of steps (method.md,
 section 9); with one in every block it does not.
@@ -14,17 +16,22 @@ from torch.nn import functional
 
 
 class ShortConvolution(nn.Module):
-    """Depthwise convolution along the sequence as a sum of shifted copies (several times faster on a CPU)."""
+    """Depthwise convolution along the sequence as a sum of shifted copies (several times faster on a CPU).
 
-    def __init__(self, width: int, taps: int) -> None:
+    A ``causal`` one ends at its own position; others have it in their middle.
+    """
+
+    def __init__(self, width: int, taps: int, causal: bool = False) -> None:
         super().__init__()
         if taps % 2 == 0:
             raise ValueError(f"the convolution needs an odd number of taps, got {taps}")
+        self.causal = causal
         self.taps = nn.Parameter(torch.randn(taps, width) / math.sqrt(taps))
 
     def forward(self, x: Tensor) -> Tensor:
-        reach = self.taps.shape[0] // 2
-        padded = functional.pad(x, (0, 0, reach, reach))
+        reach = self.taps.shape[0] - 1
+        before = reach if self.causal else reach // 2
+        padded = functional.pad(x, (0, 0, before, reach - before))
         length = x.shape[1]
         out = padded[:, :length] * self.taps[0]
         for j in range(1, self.taps.shape[0]):
@@ -52,11 +59,11 @@ class Rotary(nn.Module):
 class Block(nn.Module):
     """Convolution, attention, feed-forward: each on a normalised copy, each added back."""
 
-    def __init__(self, width: int, heads: int, length: int, taps: int, expansion: int) -> None:
+    def __init__(self, width: int, heads: int, length: int, taps: int, expansion: int, causal: bool = False) -> None:
         super().__init__()
-        self.heads = heads
+        self.heads, self.causal = heads, causal
         self.norms = nn.ModuleList([nn.LayerNorm(width) for _ in range(2)])
-        self.convolution = ShortConvolution(width, taps)
+        self.convolution = ShortConvolution(width, taps, causal)
         self.query_key_value = nn.Linear(width, 3 * width, bias=False)
         self.rotary = Rotary(width // heads, length)
         self.attended = nn.Linear(width, width, bias=False)
@@ -71,7 +78,8 @@ class Block(nn.Module):
         mixed = self.convolution(self.norms[0](x))
         qkv = self.query_key_value(mixed).view(batch, length, 3, self.heads, -1)
         query, key = self.rotary(qkv[:, :, :2]).transpose(1, 3).unbind(2)
-        heads = functional.scaled_dot_product_attention(query, key, qkv[:, :, 2].transpose(1, 2))
+        value = qkv[:, :, 2].transpose(1, 2)
+        heads = functional.scaled_dot_product_attention(query, key, value, is_causal=self.causal)
         x = x + self.attended(heads.transpose(1, 2).reshape(batch, length, width))
         return x + self.down(functional.relu(self.up(self.norms[1](x))).square())
 
@@ -87,6 +95,8 @@ class Trunk(nn.Module):
         L.
     timed
         Whether the features depend on (t, s). Under the absorbing process they need not: the masks tell.
+    causal
+        Whether the features of a position depend on no position after it.
     """
 
     def __init__(
@@ -99,6 +109,7 @@ class Trunk(nn.Module):
         conv: int = 3,
         mlp: int = 4,
         timed: bool = True,
+        causal: bool = False,
     ) -> None:
         super().__init__()
         self.width = width
@@ -106,7 +117,7 @@ class Trunk(nn.Module):
         self.spoken = nn.Parameter(torch.zeros(width))
         self.time = nn.Sequential(nn.Linear(32, width), nn.SiLU(), nn.Linear(width, width)) if timed else None
         self.position = nn.Parameter(torch.randn(length, width) * 0.02)
-        self.blocks = nn.ModuleList([Block(width, heads, length, conv, mlp) for _ in range(layers)])
+        self.blocks = nn.ModuleList([Block(width, heads, length, conv, mlp, causal) for _ in range(layers)])
         self.norm = nn.LayerNorm(width)
 
     def forward(self, x: Tensor, t: Tensor, s: Tensor, spoken: Tensor) -> Tensor:

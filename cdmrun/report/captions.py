@@ -60,6 +60,7 @@ def caption(experiment: Experiment, summary: pd.DataFrame, metrics: Sequence[str
     evaluation = experiment.spec.get("evaluation", {})
     if "samples" in evaluation:
         parts.append(f"Sample metrics use {evaluation['samples']} samples a seed.")
+    parts.extend(_judged(evaluation, metrics))
     parts.extend(_variants(experiment))
     parts.append(BOLD)
     return " ".join(part for part in parts if part)
@@ -112,6 +113,14 @@ def places(rows: pd.DataFrame, everything: pd.DataFrame) -> str:
         everywhere = len(group) == (everything["name"] == name).sum()
         found.append(str(name) if everywhere else f"{name} at NFE {_listed(sorted(group['nfe']))}")
     return _listed(found)
+
+
+def _judged(evaluation: Mapping[str, Any], metrics: Sequence[str]) -> Iterator[str]:
+    """Who judges; how well the judge does itself stands in the table."""
+    judge = evaluation.get("judge", {})
+    if "judge_nll" in metrics and judge:
+        what = f"a {judge['order']}-gram model" if judge["kind"] == "ngram" else "an autoregressive network"
+        yield f"judge_nll is by {what} of other documents, whose own score of held-out data is the floor."
 
 
 def _variants(experiment: Experiment) -> Iterator[str]:

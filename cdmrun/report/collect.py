@@ -54,7 +54,7 @@ def collect(plan: Plan, out: Path, partial: bool, fingerprint: Fingerprint | Non
         shown = "".join(f"\n    {key}" for key in missing[:12])
         more = f"\n    … and {len(missing) - 12} more" if len(missing) > 12 else ""
         raise UserError(
-            f"{len(missing)} score products are missing in {out}:{shown}{more}",
+            f"{len(missing)} products that tables are made of are missing in {out}:{shown}{more}",
             "run `snakemake --cores all`, or ask for what there is with --partial",
         )
     stale = _Stale(plan, out, fingerprint or (lambda stage, *sources: None))
@@ -71,8 +71,8 @@ def collect(plan: Plan, out: Path, partial: bool, fingerprint: Fingerprint | Non
 
 
 def missing_scores(plan: Plan, out: Path) -> list[str]:
-    """Keys of the scores products that are not complete, each once, in the order of the plan."""
-    keys = dict.fromkeys(entry.scores for experiment in plan.experiments for entry in experiment.entries)
+    """Keys of the products behind the tables that are not complete, each once, in the order of the plan."""
+    keys = dict.fromkeys(key for experiment in plan.experiments for key in experiment.products)
     return [key for key in keys if not is_complete(out, key)]
 
 
@@ -82,7 +82,7 @@ def is_complete(out: Path, key: str) -> bool:
 
 
 def collect_references(plan: Plan, out: Path) -> pd.DataFrame:
-    """What the scores are read against (held-out data, independent positions), averaged over an experiment's entries.
+    """What the scores are read against: held-out data, independent positions, the entropy of the target.
 
     Returns
     -------
@@ -91,14 +91,11 @@ def collect_references(plan: Plan, out: Path) -> pd.DataFrame:
     rows = [
         {"experiment": experiment.name, **{key: item.get(key, "") for key in REFERENCE_COLUMNS[1:]}}
         for experiment in plan.experiments
-        for entry in experiment.entries
-        if is_complete(out, entry.scores)
-        for item in read_map(out / entry.scores / "scores.json").get("reference", [])
+        if experiment.anchors and is_complete(out, experiment.anchors)
+        for item in read_map(out / experiment.anchors / "anchors.json", "anchors")["anchors"]
     ]
-    frame = pd.DataFrame(rows, columns=REFERENCE_COLUMNS).dropna(subset=["value"])
-    keys = ["experiment", "metric", "what", "unit"]
-    means = frame.groupby(keys, sort=False, as_index=False)["value"].mean()
-    return pd.DataFrame(means)[REFERENCE_COLUMNS].astype({"value": float})
+    frame = pd.DataFrame(rows, columns=REFERENCE_COLUMNS).astype({"value": float})
+    return frame.dropna(subset=["value"]).reset_index(drop=True)
 
 
 def reference_value(references: pd.DataFrame, experiment: str, metric: str, what: str) -> float | None:

@@ -14,6 +14,7 @@ class MetricInfo:
     ``direction`` is ``lower``, ``higher``, ``reference`` (closer to the held-out data is better) or ``none`` (neither
     end is better: nothing is ranked by it). ``exactness`` says what the number usually is; the ``estimate`` column of
     the scores has the last word, cell by cell. ``unbounded`` metrics may be ∞ for a good reason, which is no defect.
+    ``floor`` and ``ceiling`` name what the metric is read against, where there is such a thing (`cdmrun.registry`).
     """
 
     name: str
@@ -24,6 +25,13 @@ class MetricInfo:
     meaning: str
     log_scale: bool = False
     unbounded: bool = False
+    floor: str = ""
+    ceiling: str = ""
+
+    def reference_label(self, what: str) -> str:
+        """What a row of something to read against is called: ``held-out data (floor)``."""
+        place = {self.floor: " (floor)", self.ceiling: " (ceiling)"}.get(what, "")
+        return f"{what}{place}"
 
     @property
     def arrow(self) -> str:
@@ -75,4 +83,6 @@ def metric_info(name: str, unit: str = "") -> MetricInfo:
         known.description,
         known.log_scale,
         known.unbounded,
+        known.floor or "",
+        known.ceiling or "",
     )

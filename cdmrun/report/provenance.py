@@ -35,6 +35,8 @@ def origins(plan: Plan, experiment: Experiment, out: Path) -> list[Origin]:
     for entry in experiment.entries:
         for key in closure(plan, [entry.scores, entry.samples, entry.model]):
             feeds.setdefault(key, {})[f"{entry.name}, seed {entry.seed}"] = None
+        for key in [experiment.anchors] if experiment.anchors else []:  # what all rows are read against
+            feeds.setdefault(key, {})[f"{entry.name}, seed {entry.seed}"] = None
     order = {key: index for index, key in enumerate(plan.runs)}
     kinds = list(STAGE_OF_KIND)
     keys = sorted(feeds, key=lambda key: (kinds.index(key.split("/")[0]), order.get(key, 0)))

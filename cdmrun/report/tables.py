@@ -217,7 +217,8 @@ def _reference_rows(
             rows.append(Row((label, *blank), seeds_behind(found["n"]), (cell,) * len(columns), True, True))
     own = references[(references["experiment"] == experiment.name) & (references["metric"] == metric)]
     for what, value in zip(own["what"], own["value"], strict=True):
-        rows.append(Row((str(what), *blank), "", (Cell(number(value)),) * len(columns), True, True))
+        label = metric_info(metric).reference_label(str(what))
+        rows.append(Row((label, *blank), "", (Cell(number(value)),) * len(columns), True, True))
     floor = factorised_floor(experiment, summary) if metric == FLOORED else None
     if floor is not None:
         cells = tuple(Cell(number(floor.values.get(nfe, math.nan))) for nfe in columns)

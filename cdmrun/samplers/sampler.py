@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import torch
@@ -55,11 +55,18 @@ class Sampler:
     @torch.inference_mode()
     def sample(self, count: int, generator: torch.Generator) -> Tensor:
         """Draw sequences, int64 [count, L]."""
-        device = str(generator.device)
-        x = self.process.sample_prior(count, self.length, generator, device)
+        return self.walk(self.process.sample_prior(count, self.length, generator, str(generator.device)), generator)
+
+    @torch.inference_mode()
+    def walk(self, x: Tensor, generator: torch.Generator) -> Tensor:
+        """Go down the steps from given states int64 [count, L] at the time of the first."""
         for step in self.steps:
-            x = step.kernel.sample(x, *step.times(count, device), generator)
+            x = step.kernel.sample(x, *step.times(len(x), x.device), generator)
         return x
+
+    def starting_at(self, t: float) -> Sampler:
+        """The same steps down the same grid, shrunk so that it begins at time ``t``."""
+        return replace(self, steps=tuple(replace(step, t=t * step.t, s=t * step.s) for step in self.steps))
 
 
 def analytic_sampler(model: ConditionalModel, nfe: int, grid: str = "uniform") -> Sampler:

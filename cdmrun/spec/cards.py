@@ -78,7 +78,7 @@ def users_of(plan: Plan) -> dict[str, list[str]]:
     """Return for each run the experiments that need it, directly or through other runs, in order."""
     users: dict[str, dict[str, None]] = {}
     for experiment in plan.experiments:
-        waiting = [entry.scores for entry in experiment.entries]
+        waiting = [*experiment.products]
         seen: set[str] = set()
         while waiting:
             key = waiting.pop()

@@ -25,7 +25,7 @@ def check_teacher(e: Resolved, files: Files) -> Iterator[SpecError]:
         other = "markov" if facts.kind == "markov" else "network"
         yield e.error(("teacher", "kind"), f"enumerated {needs_a_law()}, not {facts.kind}: use kind {other}")
     if "model" in teacher:
-        yield from _model(e, ("teacher", "model"), teacher["model"])
+        yield from model_problems(e, ("teacher", "model"), teacher["model"])
 
 
 def check_students(e: Resolved, files: Files) -> Iterator[SpecError]:
@@ -110,10 +110,11 @@ def _init(
             yield e.key_error((*place, "model"), message)
             return
     if "model" in student:
-        yield from _model(e, (*place, "model"), student["model"])
+        yield from model_problems(e, (*place, "model"), student["model"])
 
 
-def _model(e: Resolved, place: tuple[str, ...], model: dict[str, Any]) -> Iterator[SpecError]:
+def model_problems(e: Resolved, place: tuple[str, ...], model: dict[str, Any]) -> Iterator[SpecError]:
+    """Channels divide among heads, and a convolution has a middle."""
     width, heads = model["width"], model["heads"]
     if width % heads or width // heads % 2:
         key = "width" if e.written(*place, "width") or not e.written(*place, "heads") else "heads"

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cdmrun.registry import CONTENTS
+from cdmrun.spec.checks_models import model_problems
 from cdmrun.spec.errors import SpecError, Step, did_you_mean
 from cdmrun.spec.facts import Facts, facts_of, needs_a_law
 from cdmrun.spec.inputs import Files
@@ -23,8 +25,18 @@ def check_metrics(e: Resolved, files: Files) -> Iterator[SpecError]:
     facts = facts_of(e, files)
     for index, name in enumerate(metrics if e.written("evaluation", "metrics") else []):
         lacking = _lacking(metric(name).needs, facts) if facts is not None else ""
-        if lacking:
+        if lacking or (lacking := _absent(metric(name).package)):
             yield e.error(("evaluation", "metrics", index), f"{name} {lacking}")
+        elif (
+            metric(name).reads == "fills" and e.spec.get("forward_process", {}).get("kind", "absorbing") != "absorbing"
+        ):
+            message = (
+                f"{name} is offered under the absorbing process, where given tokens stay as they are: leave it out"
+            )
+            yield e.error(("evaluation", "metrics", index), message)
+    judge = e.spec.get("evaluation", {}).get("judge", {})
+    if "model" in judge:
+        yield from model_problems(e, ("evaluation", "judge", "model"), judge["model"])
     process = e.spec.get("forward_process")
     leaping = e.spec.get("baselines", {}).get("tau_leaping", {})
     if process is not None and process["kind"] == "absorbing" and leaping.get("final") == "none":
@@ -40,11 +52,20 @@ def _lacking(needs: str, facts: Facts) -> str:
         return f"{needs_a_law()}, not {facts.kind}: use nll_bound"
     if needs in CONTENTS and needs != facts.content:
         return f"needs {needs} ({', '.join(kinds_showing(needs))}), not {facts.kind}"
+    if needs == "records" and facts.enumerable:
+        return f"compares with training sequences, and {facts.kind} is a law: leave it out"
     if needs == "chain" and facts.kind != "markov":
         return f"needs the true entropy (data of kind markov), not {facts.kind}: use nll_bound"
     if needs == "classes" and not data_kind(facts.kind).labelled:
         return f"needs sequences with classes ({', '.join(labelled_kinds())}), not {facts.kind}"
     return ""
+
+
+def _absent(package: str) -> str:
+    """A package that a metric cannot be computed without and that is not installed, or nothing."""
+    if not package or importlib.util.find_spec(package) is not None:
+        return ""
+    return f"needs package {package}, which is not installed: python -m pip install {package}, or leave it out"
 
 
 def check_report(e: Resolved, files: Files) -> Iterator[SpecError]:

@@ -101,9 +101,10 @@ class _Linker:
         self.process_identity = identity_fields(section("forward_process"), self.process)
         self.data = self._data()
         self.data_slug = self.spec["data"]["kind"]
-        self.judge = self._judge() if "judge_nll" in self.spec["evaluation"]["metrics"] else None
-        featured = any(metric(name).featured for name in self.spec["evaluation"]["metrics"])
-        self.features = self._features() if featured else None
+        wanted = self.spec["evaluation"]["metrics"]
+        self.metrics = [name for name in metric_names() if name in wanted]
+        self.judge = self._judge() if any(metric(name).judged for name in self.metrics) else None
+        self.features = self._features() if any(metric(name).featured for name in self.metrics) else None
         self.teachers: dict[int, str] = {}
 
     def link(self) -> Experiment:
@@ -111,7 +112,8 @@ class _Linker:
             entry for number, seed in enumerate(self.spec["seeds"]) for entry in self._entries(number, seed)
         )
         spec, source = self.spec, self.experiment.source
-        return Experiment(spec["name"], spec["title"], spec["description"], source, spec, entries)
+        anchors = self._anchors()
+        return Experiment(spec["name"], spec["title"], spec["description"], source, spec, entries, anchors)
 
     def _entries(self, number: int, seed: int) -> list[Entry]:
         teacher = self._teacher(seed)
@@ -158,12 +160,12 @@ class _Linker:
             inputs["judge"] = self.judge
         if self.features is not None:
             inputs["features"] = self.features
-        metrics = [metric for metric in metric_names() if metric in evaluation["metrics"]]
         scoring = {
-            "metrics": metrics,
+            "metrics": self.metrics,
             "held_out": evaluation["held_out"],
             "draws": evaluation["draws"],
             "timing": evaluation["timing"],
+            "infills": evaluation["infills"],
             "seed": seed[1],
         }
         identity = identity_fields(section("evaluation"), scoring)
@@ -186,7 +188,7 @@ class _Linker:
 
     def _judge(self) -> str:
         judge = self.spec["evaluation"]["judge"]
-        slug = f"{judge['kind']}{judge['order']}-{self.data_slug}"
+        slug = f"{judge['kind']}{judge.get('order', '')}-{self.data_slug}"
         identity = identity_fields(section("evaluation", "judge"), judge)
         origin = self._origin({"": ("evaluation", "judge")})
         return self.builder.add("judges", slug, judge, identity, {"data": self.data}, origin)
@@ -200,6 +202,24 @@ class _Linker:
         config = {"kind": content, **wanted}
         origin = self._origin({"": ("evaluation", "features"), "kind": ("data", "kind")})
         return self.builder.add("features", self.data_slug, config, config, {"data": self.data}, origin)
+
+    def _anchors(self) -> str:
+        """What the scores are read against; nothing where no metric has a floor or a ceiling."""
+        metrics = [name for name in self.metrics if metric(name).floor or metric(name).ceiling]
+        if not metrics:
+            return ""
+        config: dict[str, Any] = {"metrics": metrics}
+        if any(metric(name).reads == "samples" for name in metrics):
+            config["count"] = self.spec["evaluation"]["samples"]
+        if any(metric(name).reads == "fills" for name in metrics):
+            config["infills"] = self.spec["evaluation"]["infills"]
+        inputs = {"data": self.data}
+        if self.judge is not None and any(metric(name).judged for name in metrics):
+            inputs["judge"] = self.judge
+        if self.features is not None and any(metric(name).featured for name in metrics):
+            inputs["features"] = self.features
+        origin = self._origin({"": ("evaluation",), "count": ("evaluation", "samples")})
+        return self.builder.add("anchors", self.data_slug, config, config, inputs, origin)
 
     def _teacher(self, run_seed: int) -> str:
         teacher = self.spec["teacher"]

@@ -18,6 +18,7 @@ STAGE_OF_KIND: Mapping[str, str] = {
     "data": "fetch",
     "judges": "judge",
     "features": "features",
+    "anchors": "anchor",
     "teachers": "train",
     "draws": "draw",
     "students": "distill",
@@ -99,6 +100,13 @@ class Experiment:
     source: Path
     spec: Mapping[str, Any]  # resolved, defaults filled
     entries: tuple[Entry, ...]
+    anchors: str = ""  # key of the anchors/ run; empty where no metric has a floor or a ceiling
+
+    @property
+    def products(self) -> tuple[str, ...]:
+        """Keys of the runs that tables are made of, each once: all scores, and what they are read against."""
+        scores = dict.fromkeys(entry.scores for entry in self.entries)
+        return (*scores, self.anchors) if self.anchors else tuple(scores)
 
     @property
     def metrics(self) -> tuple[str, ...]:

@@ -25,7 +25,8 @@ def describe(*experiments: Experiment) -> str:
     for experiment in experiments:
         labels = sorted((e.name, e.method, e.family, e.seed, e.scores) for e in experiment.entries)
         report = experiment.spec["report"]
-        shown.append([experiment.name, experiment.title, experiment.description, report, labels])
+        labels_of_all = [experiment.name, experiment.title, experiment.description, report, labels]
+        shown.append([*labels_of_all, experiment.anchors])
     return json.dumps(shown, sort_keys=True, ensure_ascii=False) + "\n"
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from functools import partial
-from typing import Any
 
 import numpy as np
 import torch
@@ -13,9 +12,9 @@ from cdmrun.data.dataset import Dataset, read_arrays
 from cdmrun.errors import UserError
 from cdmrun.files import read_map, write_json, write_with
 from cdmrun.metrics.exact_scores import ExactLaws, ExactScores
-from cdmrun.metrics.ngram import NgramJudge
-from cdmrun.metrics.scoring import KernelSet, SampleSet, true_entropy
-from cdmrun.metrics.scoring import Score as Found
+from cdmrun.metrics.infill import InfillSet, SamplerCompleter
+from cdmrun.metrics.judges import load_judge
+from cdmrun.metrics.scoring import KernelSet, SampleSet, Score
 from cdmrun.processes.base import ForwardProcess
 from cdmrun.registry import implementation
 from cdmrun.samplers import Sampler
@@ -24,15 +23,14 @@ from cdmrun.stages.build import build_process, build_sampler, load_models
 from cdmrun.stages.features import features_of
 from cdmrun.stages.job import Job
 from cdmrun.stages.parts import Part, Parts
-
-Score = dict[str, Any]
+from cdmrun.stages.rows import Row, sample_rows, score_row, steady
 
 #: Files beside scores.json, and folders of a part's arrays.
 _LAWS, _SEQUENCES = "laws", "sequences"
 
 
 def run(job: Job) -> None:
-    """Write scores.json: scores at every NFE, and reference values of real data where a metric has one.
+    """Write scores.json: scores at every NFE.
 
     Beside it, where there are such: laws.npz, for data that can be enumerated the sampler's exact law over data
     sequences at every NFE, ``nfe_N`` [V^L]; sequences.npz, what each held-out sequence scored, ``METRIC_nfe_N`` [M].
@@ -49,46 +47,45 @@ def run(job: Job) -> None:
         raise UserError(
             f"{path}: no samples at NFE {', '.join(absent)}", "delete its folder and run the workflow again"
         )
-    judge = NgramJudge.load(job.input("judge") / "judge.npz") if "judge" in job.run.inputs else None
+    judge = load_judge(job.input("judge"), job.device) if "judge" in job.run.inputs else None
     exact = _exact_scores(job, dataset, process)
 
     def scored(nfe: int) -> Part:
         """Scores at one NFE, and the law where it can be written out."""
-        found_here: list[tuple[str, Found]] = []
+        found_here: list[tuple[str, Score]] = []
         arrays: dict[str, np.ndarray] = {}
         if "nfe" in sampling:  # exact simulation has no kernels to read scores from
             sampler = build_sampler(sampling, models, nfe)
             laws = exact.of(sampler) if exact is not None else None
             if laws is not None:
-                arrays[f"{_LAWS}/nfe_{nfe}"] = laws.law.round(14)  # as in `_steady`
+                arrays[f"{_LAWS}/nfe_{nfe}"] = laws.law.round(14)  # as in `steady`
             found_here = _sampler_scores(job, dataset, sampler, nfe, laws)
         for name, found in found_here:
             if found.sequences is not None:
                 arrays[f"{_SEQUENCES}/{name}_nfe_{nfe}"] = found.sequences.astype(np.float32)
-        rows = [_row(name, found) for name, found in found_here]
+        rows = [score_row(name, found) for name, found in found_here]
+        if "nfe" in sampling:
+            rows += _infill_rows(job, dataset, sampler)
         steps = [row for name, found in found_here for row in _step_rows(name, found)]
-        return {"rows": rows + _sample_scores(job, dataset, samples[f"nfe_{nfe}"], judge), "steps": steps}, arrays
+        drawn = SampleSet(samples[f"nfe_{nfe}"], dataset, judge, job.config["seed"], features_of(job))
+        return {"rows": rows + sample_rows(job.config["metrics"], drawn), "steps": steps}, arrays
 
-    def references() -> Part:
-        return _references(job, dataset, judge, int(sampling["count"])), {}
-
-    scores: list[Score] = []
-    steps: list[Score] = []
+    scores: list[Row] = []
+    steps: list[Row] = []
     arrays: dict[str, np.ndarray] = {}
-    with Parts(job, {**{f"nfe-{nfe}": float(nfe) for nfe in measured}, "reference": 1.0}) as parts:
+    with Parts(job, {f"nfe-{nfe}": float(nfe) for nfe in measured}) as parts:
         for label, costs in measured.items():
             record, more = parts.made(f"nfe-{label}", partial(scored, int(label)))
             seconds = costs["seconds_per_sample"] if job.config["timing"] else None
             cost = {"nfe_counted": costs["nfe_counted"], "seconds_per_sample": seconds}
-            scores += [{"nfe": int(label), **row, **cost} for row in record["rows"]]
+            scores += [{"nfe": int(label), **cost, **row} for row in record["rows"]]
             steps += [{"nfe": int(label), **row} for row in record["steps"]]
             arrays |= more
-        reference, _ = parts.made("reference", references)
     for folder in (_LAWS, _SEQUENCES):
         own = {name.split("/")[1]: array for name, array in arrays.items() if name.startswith(f"{folder}/")}
         if own:
             write_with(job.folder / f"{folder}.npz", partial(np.savez_compressed, **own))  # type: ignore[arg-type]
-    write_json(job.folder / "scores.json", {"scores": scores, "reference": reference, "steps": steps})
+    write_json(job.folder / "scores.json", {"scores": scores, "steps": steps})
 
 
 def _exact_scores(job: Job, dataset: Dataset, process: ForwardProcess) -> ExactScores | None:
@@ -99,7 +96,7 @@ def _exact_scores(job: Job, dataset: Dataset, process: ForwardProcess) -> ExactS
 
 def _sampler_scores(
     job: Job, dataset: Dataset, sampler: Sampler, nfe: int, laws: ExactLaws | None
-) -> list[tuple[str, Found]]:
+) -> list[tuple[str, Score]]:
     """Scores that read the sampler's kernels or its law, not its samples."""
     held_out = None
     if "test" in dataset.splits:
@@ -108,68 +105,34 @@ def _sampler_scores(
     # the same noise for every method: differences between them then vary less than either
     randomness = partial(job.generator, 7, nfe)
     kernels = KernelSet(sampler, dataset, held_out, job.config["draws"], randomness, laws)
-    rows: list[tuple[str, float | Found]] = []
+    rows: list[tuple[str, float | Score]] = []
     for name in job.config["metrics"]:
         if metric(name).reads == "kernels":
             rows.append((name, implementation("metric", name)(kernels)))
         elif metric(name).reads == "law" and laws is not None:
             rows.append((name, implementation("metric", name)(laws)))
-    return [(name, found if isinstance(found, Found) else Found(found)) for name, found in rows]
+    return [(name, found if isinstance(found, Score) else Score(found)) for name, found in rows]
 
 
-def _step_rows(name: str, found: Found) -> list[Score]:
+def _infill_rows(job: Job, dataset: Dataset, sampler: Sampler) -> list[Row]:
+    """Scores that read how the sampler completes held-out sequences, with the network calls that this took."""
+    names = [name for name in job.config["metrics"] if metric(name).reads == "fills"]
+    if not names:
+        return []
+    sequences = dataset.splits["test"][: job.config["infills"]].astype(np.int64)
+    completer = SamplerCompleter(sampler, job.config["draws"])
+    found = InfillSet(dataset, torch.from_numpy(sequences).to(job.device), completer, partial(job.generator, 11))
+    rows = [score_row(name, implementation("metric", name)(found)) for name in names]
+    counted = completer.evaluations / max(completer.sequences, 1)
+    return [{**row, "nfe_counted": counted} if completer.sequences else row for row in rows]
+
+
+def _step_rows(name: str, found: Score) -> list[Row]:
     """What each step of the sampler adds to a bound, rows of scores.json."""
     return [
         {
             **{"metric": name, "step": index, "t": term.t, "s": term.s},
-            **{"value": _steady(term.bits_per_token), "stderr": None if math.isnan(term.stderr) else term.stderr},
+            **{"value": steady(term.bits_per_token), "stderr": None if math.isnan(term.stderr) else term.stderr},
         }
         for index, term in enumerate(found.steps, 1)
     ]
-
-
-def _sample_scores(job: Job, dataset: Dataset, samples: np.ndarray, judge: NgramJudge | None) -> list[Score]:
-    """Scores that read the samples; none where masks are left over."""
-    if samples.max() >= dataset.vocabulary:
-        return []
-    found = SampleSet(samples, dataset, judge, job.config["seed"], features_of(job))
-    names = [name for name in job.config["metrics"] if metric(name).reads == "samples"]
-    return [_row(name, implementation("metric", name)(found)) for name in names]
-
-
-def _references(job: Job, dataset: Dataset, judge: NgramJudge | None, count: int) -> list[Score]:
-    """The same metrics of real held-out data, and of data whose positions were made independent."""
-    entropy = true_entropy(dataset)
-    known = [
-        {"metric": name, "value": entropy, "unit": metric(name).unit, "what": "entropy of the target"}
-        for name in ("nll", "nll_bound")
-        if name in job.config["metrics"] and entropy is not None
-    ]
-    if dataset.table is not None:
-        return known
-    real = dataset.splits["test"][:count]
-    random = np.random.default_rng(0)
-    shuffled = np.stack([random.permutation(column) for column in dataset.splits["test"].T], axis=1)[:count]
-    return known + [
-        {key: row[key] for key in ("metric", "value", "unit")} | {"what": what}
-        for what, sequences in (("held-out data", real), ("independent positions", shuffled))
-        for row in _sample_scores(job, dataset, sequences, judge)
-    ]
-
-
-def _steady(value: float) -> float:
-    """Twelve digits, and nothing below 1e-13: further ones depend on how memory happened to be aligned."""
-    return float(f"{round(value, 13):.12g}") if math.isfinite(value) else value
-
-
-def _row(name: str, found: float | Found) -> Score:
-    """A row of scores.json; a bare number is as exact as its metric is declared to be."""
-    value, stderr, estimate, *_ = found if isinstance(found, Found) else Found(found)
-    known = metric(name)
-    return {
-        "metric": name,
-        "value": _steady(value),
-        "stderr": stderr,
-        "unit": known.unit,
-        "estimate": estimate or known.exactness,
-    }

@@ -20,7 +20,10 @@ PACKAGE = Path(__file__).parents[1]
 #: The source folders or files that decide what each stage computes.
 SOURCES: dict[str, tuple[str, ...]] = {
     "fetch": ("data", "stages/fetch.py"),
-    "judge": ("metrics/ngram.py", "stages/judge.py"),
+    "judge": (
+        *("metrics/ngram.py", "metrics/network_judge.py", "models/trunk.py", "training"),
+        *("stages/judge.py", "stages/build.py"),
+    ),
     "features": (
         "metrics/features.py",
         "metrics/image_features.py",
@@ -29,6 +32,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "metrics/molecules.py",
         "stages/features.py",
     ),
+    "anchor": ("metrics", "models/trunk.py", "stages/anchor.py", "stages/rows.py"),
     "train": ("processes", "models", "training", "data/chain.py", "stages/train.py", "stages/build.py"),
     "draw": ("processes", "models", "samplers", "data/chain.py", "stages/draw.py", "stages/build.py"),
     "distill": (
@@ -43,6 +47,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "data/chain.py",
         "metrics",
         "stages/evaluate.py",
+        "stages/rows.py",
         "stages/build.py",
     ),
 }

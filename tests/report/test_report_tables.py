@@ -62,7 +62,7 @@ def test_markdown_cells_agree_with_the_numbers(builder: Builder) -> None:
     assert cells[1] == "3.2000 ± 0.0099"
     assert cells[5:] == ["–"] * 3  # not sampled at NFE 16, 32, 64
     assert cells_of(text, "cdm", "autoregressive")[1] == "**2.3000 ± 0.0099**"
-    assert cells_of(text, "*independent positions*")[2] == "*4.080*"
+    assert cells_of(text, "*independent positions (ceiling)*")[2] == "*4.080*"
     assert "**seconds per sample**" in text
     assert "final: denoise" in text
     assert "nll_bound: an upper bound" in text

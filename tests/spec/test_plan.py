@@ -33,7 +33,8 @@ def changed(write: Write, old: str, new: str, text: str = TEXT) -> dict[str, boo
 def test_counts_and_order(write: Write) -> None:
     plan = build_plan([write(TEXT)])
     counts = Counter(run.kind for run in plan.runs.values())
-    assert counts == {"data": 1, "judges": 1, "teachers": 1, "draws": 1, "students": 4, "samples": 8, "scores": 8}
+    once = {"data": 1, "judges": 1, "anchors": 1, "teachers": 1, "draws": 1}
+    assert counts == {**once, "students": 4, "samples": 8, "scores": 8}
     seen: set[str] = set()
     for key, run in plan.runs.items():
         assert set(run.inputs.values()) <= seen
@@ -79,8 +80,12 @@ def test_configs_and_slugs(write: Write) -> None:
         "held_out": 1024,
         "draws": 4,
         "timing": True,
+        "infills": 256,
         "seed": 0,
     }
+    assert first["anchors"].config == {"metrics": ["nll_bound", "judge_nll"], "count": 200}
+    assert set(first["anchors"].inputs) == {"data", "judge"}
+    assert plan.experiments[0].anchors == first["anchors"].key
     assert set(first["scores"].inputs) == {"samples", "model", "teacher", "data", "judge"}
 
 
@@ -90,10 +95,19 @@ def test_no_judge_unless_asked(write: Write) -> None:
     assert all("judge" not in run.inputs for run in plan.runs.values())
 
 
+def test_methods_and_seeds_share_what_they_are_read_against(write: Write) -> None:
+    other = TEXT.replace("states: 128", "states: 64").replace("name: text", "name: more-text")
+    assert ids(build_plan([write(TEXT)]), "anchors") == ids(build_plan([write(other)]), "anchors")
+    # what has neither floor nor ceiling is read against nothing
+    alone = build_plan([write(RING.replace("students:", "evaluation: {metrics: [kl_bound]}\nstudents:"))])
+    assert not ids(alone, "anchors")
+    assert alone.experiments[0].anchors == ""
+
+
 def test_exact_spec(write: Write) -> None:
     plan = build_plan([write(RING)])
     counts = Counter(run.kind for run in plan.runs.values())
-    assert counts == {"data": 1, "teachers": 1, "students": 1, "samples": 1, "scores": 1}
+    assert counts == {"data": 1, "anchors": 1, "teachers": 1, "students": 1, "samples": 1, "scores": 1}
     spec = plan.experiments[0].spec
     student = spec["students"]["joint"]
     assert student["target"] == {"kind": "exact"}
@@ -104,7 +118,7 @@ def test_exact_spec(write: Write) -> None:
     assert spec["report"]["figures"][1] == {"x": "seconds_per_sample", "y": "tv", "hue": "name"}
 
 
-NOTHING = dict.fromkeys(["data", "judges", "teachers", "draws", "students", "samples", "scores"], False)
+NOTHING = dict.fromkeys(["data", "judges", "anchors", "teachers", "draws", "students", "samples", "scores"], False)
 STUDENT = {**NOTHING, "students": True, "samples": True, "scores": True}
 
 
@@ -128,9 +142,13 @@ STUDENT = {**NOTHING, "students": True, "samples": True, "scores": True}
         ("lr: 2e-3", "lr: 1e-3", {**STUDENT, "teachers": True, "draws": True}),
         ("absorbing}", "absorbing, alpha_min: 0.01}", {**STUDENT, "teachers": True, "draws": True}),
         ("length: 64", "length: 32", dict.fromkeys(NOTHING, True)),
-        ("samples: 200", "samples: 300", {**NOTHING, "samples": True, "scores": True}),
+        ("samples: 200", "samples: 300", {**NOTHING, "anchors": True, "samples": True, "scores": True}),
         ("samples: 200", "samples: 200, held_out: 9", {**NOTHING, "scores": True}),
-        ("samples: 200", "samples: 200, judge: {order: 3}", {**NOTHING, "judges": True, "scores": True}),
+        (
+            "samples: 200",
+            "samples: 200, judge: {order: 3}",
+            {**NOTHING, "judges": True, "anchors": True, "scores": True},
+        ),
     ],
 )
 def test_what_an_edit_makes_anew(write: Write, old: str, new: str, expected: dict[str, bool]) -> None:

@@ -81,6 +81,12 @@ def starts(found: list[object], expected: str) -> None:
         ("train: {", "model: {heads: 5}\n  train: {", "a.yaml:7:18: teacher.model.heads: width 96 over 5 heads"),
         ("train: {", "model: {conv: 4}\n  train: {", "a.yaml:7:17: teacher.model.conv: 4 taps have no middle"),
         ("judge_nll]", "tv]", "a.yaml:19:49: evaluation.metrics[1]: tv needs data that can be enumerated"),
+        (
+            "{samples: 200, metrics: [nll_bound, judge_nll]}",
+            "{judge: {kind: network, model: {heads: 5}}}",
+            "a.yaml:19:52: evaluation.judge.model.heads: width 96 over 5 heads",
+        ),
+        ("samples: 200", "judge: {kind: network, order: 3}", "a.yaml:19:37: evaluation.judge.order: "),
         ("[8, 4, 2, 1]", "[8, 2, 1]", "a.yaml:15:14: students.halving.nfe[1]: 2 is not half of 8"),
         (
             "[8, 4, 2, 1]",
@@ -133,10 +139,29 @@ def test_text_spec(errors: Errors, old: str, new: str, expected: str) -> None:
             "{kind: uniform}\nevaluation: {metrics: [judge_nll]}",
             "a.yaml:4:24: evaluation.metrics[0]: judge_nll needs",
         ),
+        (
+            "{kind: uniform}",
+            "{kind: uniform}\nevaluation: {metrics: [novelty]}",
+            "a.yaml:4:24: evaluation.metrics[0]: novelty compares with training sequences, and potts_ring is a law",
+        ),
     ],
 )
 def test_ring_spec(errors: Errors, old: str, new: str, expected: str) -> None:
     starts(errors(RING.replace(old, new, 1)), expected)
+
+
+def test_infilling_needs_tokens_that_stay_as_they_are(errors: Errors) -> None:
+    asking = TEXT.replace("judge_nll]", "infill_middle_bleu]")
+    assert not errors(asking)
+    found = errors(asking.replace("{kind: absorbing}", "{kind: uniform}"))
+    starts(found, "a.yaml:19:49: evaluation.metrics[1]: infill_middle_bleu is offered under the absorbing process")
+
+
+def test_a_package_that_is_not_there(errors: Errors, monkeypatch: pytest.MonkeyPatch) -> None:
+    asking = TEXT.replace("judge_nll]", "word_nll]")
+    monkeypatch.setattr("cdmrun.spec.checks_report.importlib.util.find_spec", lambda name: None)
+    expected = "a.yaml:19:49: evaluation.metrics[1]: word_nll needs package pocketsphinx, which is not installed"
+    starts(errors(asking), expected)
 
 
 def test_the_mask_counts_as_a_state(errors: Errors) -> None:
