@@ -14,6 +14,7 @@ from cdmrun.data import Dataset
 from cdmrun.data.chain import MarkovChain
 from cdmrun.models import MarkovTeacher, load_model
 from cdmrun.processes import Absorbing
+from cdmrun.samplers.kernels import Analytic
 from cdmrun.samplers.student import CleanStudent
 from cdmrun.spec.plan_types import Plan
 from cdmrun.stages.build import build_process, build_sampler, load_models
@@ -174,6 +175,9 @@ def test_a_teacher_of_text_is_fitted_to_its_training_split(tmp_path: Path) -> No
     data = Dataset.read(out / only(plan, "data/"))
     teacher = load_model(Absorbing(27), out / only(plan, "teachers/"))
     assert isinstance(teacher, MarkovTeacher)
+    halved = load_models(Absorbing(27), out / only(plan, "students/progressive"), "cpu")
+    steps = build_sampler({"sampler": "student", "grid": "uniform"}, halved, 3).steps
+    assert [type(step.kernel) for step in steps] == [Analytic] * 3  # what a factorised student of clean data is
     expected = MarkovChain.fit(data.splits["train"], 27, 1, 0.5)
     np.testing.assert_array_equal(teacher.law.transition, expected.transition)
     held_out = torch.from_numpy(data.splits["test"].astype(np.int64))
