@@ -22,6 +22,8 @@ _ESCAPES = {
     "−": r"$-$",
     "–": "--",
     "∞": r"$\infty$",
+    "×": r"$\times$",
+    "…": r"\ldots{}",
     "↓": r"$\downarrow$",
     "↑": r"$\uparrow$",
     "→": r"$\rightarrow$",
