@@ -16,7 +16,7 @@ from torch import Tensor
 DECODINGS = ("auto", "sequential", "scan", "fixed_point")
 
 #: Numbers that are written out at once where every context is looked at.
-BLOCK = 1 << 24
+BLOCK = 1 << 22
 
 
 def follow_maps(maps: Tensor, start: Tensor) -> Tensor:
