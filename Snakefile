@@ -1,8 +1,8 @@
 # The pipeline at a glance:
 #
-#   data ──► judge ──► anchors ─────────────────────────────────────────┐
-#     │        └─────────────────────────────────────────────┐          │
-#     └────► teacher ──► draws ──► student ──► samples ──► scores ──► tables, figures ──► report
+#   data ──► judge ──► anchors ─────────────────────────────────────────────────┐
+#     │        └─────────────────────────────────────────────────────┐          │
+#     └────► teacher ──► draws, labels ──► student ──► samples ──► scores ──► tables, figures ──► report
 #
 # Specs say what there is to make. Each run of the plan is one product, results/<kind>/<slug>-<id>/, complete once its
 # manifest.json is there; every rule is one `cdmrun STAGE` call that can be replayed by hand. Edges between products
@@ -97,6 +97,17 @@ rule draws:
     resources: gpu=1, mem_mb=8000, runtime=240
     priority: PRIORITY["draws"]
     shell: f"cdmrun draw draws/{{wildcards.run}} {RUN}"
+
+
+rule labels:
+    input: lambda w: ancient(flow.inputs("labels", w.run))
+    output: f"{OUT}/labels/{{run}}/manifest.json"
+    log: f"{OUT}/logs/labels/{{run}}.log"
+    benchmark: f"{OUT}/benchmarks/labels/{{run}}.tsv"
+    threads: 1
+    resources: gpu=1, mem_mb=8000, runtime=240
+    priority: PRIORITY["labels"]
+    shell: f"cdmrun label labels/{{wildcards.run}} {RUN}"
 
 
 rule student:

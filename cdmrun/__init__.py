@@ -31,8 +31,8 @@ _HOME: dict[str, str] = {
             " student_sampler tau_leaping_sampler theta_sampler"
         ),
         "cdmrun.distill": (
-            "BootstrapMatching ChainMatching ComposedMatching ExactMatching LastLinkMatching SampledMatching"
-            " StepSchedule divergence rounds"
+            "BootstrapMatching ChainMatching ComposedMatching ExactMatching KeptLabels LastLinkMatching SampledMatching"
+            " StepSchedule TeacherLabels divergence rounds"
         ),
         "cdmrun.training": "TrainResult TrainSettings train",
         "cdmrun.training.denoising": "Denoising",
@@ -59,9 +59,11 @@ if TYPE_CHECKING:
     from cdmrun.distill import ChainMatching as ChainMatching
     from cdmrun.distill import ComposedMatching as ComposedMatching
     from cdmrun.distill import ExactMatching as ExactMatching
+    from cdmrun.distill import KeptLabels as KeptLabels
     from cdmrun.distill import LastLinkMatching as LastLinkMatching
     from cdmrun.distill import SampledMatching as SampledMatching
     from cdmrun.distill import StepSchedule as StepSchedule
+    from cdmrun.distill import TeacherLabels as TeacherLabels
     from cdmrun.distill import divergence as divergence
     from cdmrun.distill import rounds as rounds
     from cdmrun.errors import UserError as UserError

@@ -18,7 +18,10 @@ from cdmrun.warm import client
 __all__ = ["app", "asking", "data_sets", "handling", "jobs", "main", "showing"]
 
 #: What the Snakefile calls, one process each: these may start warm.
-JOBS = ("fetch", "judge", "features", "anchor", "train", "draw", "distill", "sample", "evaluate", "table", "report")
+JOBS = (
+    *("fetch", "judge", "features", "anchor", "train", "draw", "label", "distill", "sample", "evaluate"),
+    *("table", "report"),
+)
 
 
 def main() -> None:

@@ -290,7 +290,7 @@ def test_accidents_are_messages(
 
 
 def test_every_command_has_an_example(call) -> None:  # type: ignore[no-untyped-def]
-    stages = ["fetch", "judge", "features", "train", "draw", "distill", "sample", "evaluate"]
+    stages = ["fetch", "judge", "features", "train", "draw", "label", "distill", "sample", "evaluate"]
     mine = ["validate", "plan", "status", "explain", "diff", "accept", "gc", "new spec", "table", "report", "schema"]
     mine += ["compare", "reference", "data"]
     for command in [*mine, *stages]:

@@ -153,6 +153,12 @@ students:
     nfe: [1, 2]
     target: {kind: rollout, substeps: 2, draws: 32}
     train: {steps: 3, batch: 8}
+  labelled:
+    method: cdm
+    family: {kind: autoregressive, window: 2, hidden: 8}
+    nfe: [1, 2]
+    target: {kind: soft, labelled: 80, positions: 2}
+    train: {steps: 3, batch: 8}
 baselines:
   tau_leaping: {nfe: [1, 2]}
 evaluation:

@@ -35,6 +35,11 @@ _stage(
     "Draw sequences from a teacher's long sampler, to train students on.",
     "draws/kjv-absorbing-64x4096-1a2b3c4d",
 )
+_stage(
+    "label",
+    "Ask a teacher for its laws of single tokens, to train students on.",
+    "labels/kjv-absorbing-32768x8-1a2b3c4d",
+)
 _stage("distill", "Distill a student; interrupted, it resumes where it stopped.", "students/cdm-hmm-kjv-1a2b3c4d")
 _stage("sample", "Draw samples at every NFE, with the time each takes.", "samples/cdm-hmm-kjv-1a2b3c4d")
 _stage("evaluate", "Score samples and models.", "scores/cdm-hmm-kjv-1a2b3c4d")

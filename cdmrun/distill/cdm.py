@@ -61,7 +61,7 @@ class SampledMatching:
     def __call__(self, generator: torch.Generator) -> Tensor:
         at = self.steps.draw(self.batch, generator)
         x_0, x_t = self.pairs(at.t, generator)
-        x, spoken = matched_states(self.student, x_0, x_t, at, generator)
+        x, spoken = matched_states(self.student.process, self.student.matches, x_0, x_t, at, generator)
         log_q = student_law(self.student, x_t, at, spoken).log_prob(x)
         weight = at.weight(self.student.matches)
         if self.density is None:
@@ -146,13 +146,13 @@ def student_law(student: ConditionalModel, x_t: Tensor, at: StepBatch, spoken: T
 
 
 def matched_states(
-    student: ConditionalModel, x_0: Tensor, x_t: Tensor, at: StepBatch, generator: torch.Generator
+    process: ForwardProcess, match: str, x_0: Tensor, x_t: Tensor, at: StepBatch, generator: torch.Generator
 ) -> tuple[Tensor, Tensor | None]:
-    """The end of the step that leads from x_t towards x_0, and of which of its tokens the student speaks."""
-    if student.matches == "clean":
+    """The end of the step that leads from x_t towards x_0, and of which of its tokens a student speaks."""
+    if match == "clean":
         return x_0, None
-    x_s = student.process.sample_bridge(x_0, x_t, at.s, at.t, generator)
-    return x_s, revealed_between(student.process, x_s, x_t)
+    x_s = process.sample_bridge(x_0, x_t, at.s, at.t, generator)
+    return x_s, revealed_between(process, x_s, x_t)
 
 
 def revealed_between(process: ForwardProcess, x_s: Tensor, x_t: Tensor) -> Tensor | None:

@@ -4,7 +4,8 @@ By the chain rule KL(p ‖ q) is a sum over positions, in order, of the KL betwe
 before it. The student's are its `predictives`. Two ways to have the teacher's:
 
 * `ChainMatching` (absorbing process): a teacher that answers any pattern of masks is asked for x^j once the tokens
-  before j are shown to it. One call a scored position; the target is the teacher's law from left to right.
+  before j are shown to it. One call a scored position; the target is the teacher's law from left to right. The labels
+  are new in each step, or made once for all students (`cdmrun.distill.labels`).
 * `LastLinkMatching` (every process): the teacher walks from x_t in drawn analytic steps, of which the last is taken in
   expectation. One call a sub-step, every position scored; the target is the law of that walk.
 
@@ -18,19 +19,19 @@ from itertools import pairwise
 import torch
 from torch import Tensor
 
-from cdmrun.distill.cdm import FORWARD_KL, matched_states, revealed_between, student_law
+from cdmrun.distill.cdm import FORWARD_KL, revealed_between, student_law
 from cdmrun.distill.divergences import Divergence
+from cdmrun.distill.labels import Labels
 from cdmrun.distill.steps import StepSchedule, substeps
 from cdmrun.models import ConditionalModel
-from cdmrun.processes import Absorbing
 from cdmrun.processes.base import safe_divide
 from cdmrun.processes.draws import draw_categorical
 from cdmrun.samplers.kernels import Analytic
-from cdmrun.training.sources import PairSource, Source
+from cdmrun.training.sources import Source
 
 
 class ChainMatching:
-    """Divergence of single tokens, given the tokens before them, at positions drawn evenly; nats a token.
+    """Divergence of single tokens, given the tokens before them, at labelled positions; nats a token.
 
     Zero at student = teacher for each draw, so that its variance dies out as the student learns. The contexts decide
     how the terms are weighed: drawn from the teacher, their expectation is KL(teacher ‖ student); data weigh them as
@@ -38,70 +39,24 @@ class ChainMatching:
 
     Parameters
     ----------
-    pairs
-        Where the contexts (x_0, x_t) come from.
-    positions
-        How many positions of a sequence are scored; a row for the teacher each.
+    labels
+        Where labelled steps come from: `TeacherLabels` or `KeptLabels`, made for what the student matches.
     """
 
     def __init__(
-        self,
-        student: ConditionalModel,
-        teacher: ConditionalModel,
-        pairs: PairSource,
-        steps: StepSchedule,
-        batch: int,
-        positions: int = 1,
-        compared_by: Divergence = FORWARD_KL,
+        self, student: ConditionalModel, labels: Labels, batch: int, compared_by: Divergence = FORWARD_KL
     ) -> None:
-        if not isinstance(student.process, Absorbing):
-            raise ValueError("the chain rule needs a process with masks: the teacher is shown part of a sequence")
         self.student = student
-        self.teacher = teacher
-        self.pairs = pairs
-        self.steps = steps
+        self.labels = labels
         self.batch = batch
-        self.positions = min(positions, student.length)
         self.compared_by = compared_by
 
     def __call__(self, generator: torch.Generator) -> Tensor:
-        at = self.steps.draw(self.batch, generator)
-        x_0, x_t = self.pairs(at.t, generator)
-        x, spoken = matched_states(self.student, x_0, x_t, at, generator)
-        spoken = self.student.default_spoken(x_t) if spoken is None else spoken
-        scored, weight = self._scored(spoken, generator)
-        with torch.no_grad():
-            label = self._labels(x, x_t, spoken, scored, at.t)
-        predicted = student_law(self.student, x_t, at, spoken).predictives(x)
-        predicted = predicted.gather(1, scored.unsqueeze(-1).expand_as(label))
-        found = (self.compared_by.full(label.log(), predicted) * weight).sum(-1)
-        return (found * at.weight(self.student.matches)).mean() / x_0.shape[1]
-
-    def _scored(self, spoken: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
-        """Spoken positions without repetition, int64 [B, positions], and their weights, zero where there are too few.
-
-        The weights of a sequence sum to how many it speaks of.
-        """
-        order = torch.rand(spoken.shape, dtype=torch.float64, device=spoken.device, generator=generator)
-        scored = order.masked_fill(~spoken, -1.0).topk(self.positions, -1).indices
-        counted = spoken.gather(1, scored)
-        return scored, safe_divide(counted * spoken.sum(-1, keepdim=True).double(), counted.sum(-1, keepdim=True))
-
-    def _labels(self, x: Tensor, x_t: Tensor, spoken: Tensor, scored: Tensor, t: Tensor) -> Tensor:
-        """The teacher's law of each scored token given x_t and the spoken tokens before it, [B, positions, V].
-
-        It is asked at the time at which so many masks are to be expected (exactly, if α is linear); under this
-        process clean conditionals do not depend on time, but a state is impossible where α is zero.
-        """
-        process = self.student.process
-        assert isinstance(process, Absorbing)
-        before = torch.arange(x.shape[1], device=x.device) < scored.unsqueeze(-1)
-        shown = torch.where(before & spoken.unsqueeze(1), x.unsqueeze(1), x_t.unsqueeze(1))
-        masks, left = ((state == process.mask).sum(-1).double() for state in (x_t, shown))
-        share = safe_divide(left, masks.unsqueeze(-1)).clamp_min(0.5 / x.shape[1])
-        asked = (t.unsqueeze(-1) * share).flatten()
-        laws = self.teacher(shown.flatten(0, 1), asked).marginals().view(*shown.shape, -1)
-        return laws.gather(2, scored[..., None, None].expand(-1, -1, 1, laws.shape[-1])).squeeze(2)
+        found = self.labels(self.batch, generator)
+        predicted = student_law(self.student, found.x_t, found.at, found.spoken).predictives(found.x)
+        predicted = predicted.gather(1, found.scored.unsqueeze(-1).expand_as(found.label))
+        each = (self.compared_by.full(found.label.log(), predicted) * found.weight).sum(-1)
+        return (each * found.at.weight(self.student.matches)).mean() / found.x.shape[1]
 
 
 class LastLinkMatching:

@@ -9,7 +9,7 @@
 | teacher.order, smoothing (markov) | 2 and 3.0; absent when the data are a chain themselves |
 | students.*.target.kind | exact when the teacher is enumerated or markov, else rollout |
 | students.*.target.contexts | for soft: data under the absorbing process, else walk |
-| students.*.target.substeps, draws, levels, positions | see `TARGET`; absent where they have no meaning |
+| students.*.target.substeps, draws, levels, positions, labelled | see `TARGET`; absent where they have no meaning |
 | students.*.alpha | 0.5 when divergence is alpha; absent otherwise |
 | students.*.init | random when the teacher is enumerated or markov, else teacher |
 | students.*.model | layers 2, width 64, heads 2 when init is random; absent otherwise |
@@ -42,7 +42,7 @@ ROLLOUT = {"substeps": 64, "draws": 4096, "levels": 8}
 TARGET: dict[tuple[str, str | None], dict[str, int]] = {
     ("rollout", None): ROLLOUT,
     ("bootstrap", None): {"substeps": 8},
-    ("soft", "data"): {"positions": 1},
+    ("soft", "data"): {"positions": 1, "labelled": 0},
     ("soft", "draws"): {"positions": 1, **ROLLOUT},
     ("soft", "walk"): {"substeps": 8},
     ("exact", None): {},

@@ -250,6 +250,8 @@ class _Linker:
         target = student.get("target", {})
         if target.get("kind") == "rollout" or target.get("contexts") == "draws":
             inputs["draws"] = self._draws(place, target, teacher)
+        if target.get("labelled"):
+            inputs["labels"] = self._labels(place, own, teacher)
         origin = self._origin({"": place, "forward_process": ("forward_process",), "seed": ("seeds", seed[0])})
         slug = self._slug(student["method"], student.get("family", {}).get("kind", ""))
         return self.builder.add("students", slug, config, identity, inputs, origin)
@@ -260,6 +262,17 @@ class _Linker:
         slug = f"{self.data_slug}-{self.process['kind']}-{target['substeps']}x{target['draws']}"
         origin = self._origin({"": (*place, "target"), "seed": ("teacher", "seed")})
         return self.builder.add("draws", slug, config, config, {"data": self.data, "teacher": teacher}, origin)
+
+    def _labels(self, place: tuple[Step, ...], student: dict[str, Any], teacher: str) -> str:
+        seed = self.builder.runs["teachers"][teacher].config["seed"]
+        target = student["target"]
+        kept = {key: target[key] for key in ("labelled", "positions")}
+        config = {**kept, **{key: student[key] for key in ("nfe", "grid", "match")}, "seed": seed}
+        slug = f"{self.data_slug}-{self.process['kind']}-{target['labelled']}x{target['positions']}"
+        origin = self._origin(
+            {"": place, **{key: (*place, "target", key) for key in kept}, "seed": ("teacher", "seed")}
+        )
+        return self.builder.add("labels", slug, config, config, {"data": self.data, "teacher": teacher}, origin)
 
     def _origin(self, parts: Mapping[str, tuple[Step, ...]]) -> Origin:
         return Origin(self.experiment, parts)

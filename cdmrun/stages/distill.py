@@ -15,9 +15,12 @@ from cdmrun.distill import (
     ChainMatching,
     ComposedMatching,
     ExactMatching,
+    KeptLabels,
+    Labels,
     LastLinkMatching,
     SampledMatching,
     StepSchedule,
+    TeacherLabels,
     divergence,
     rounds,
 )
@@ -87,6 +90,13 @@ class Distillation:
             return noised_pairs(chain_source(teacher.law, teacher.length), teacher.process)
         return noised_pairs(self.source, teacher.process)
 
+    def labels(self, steps: StepSchedule) -> Labels:
+        """The teacher's laws of single tokens in these steps: those that are kept (``labelled``), or new ones."""
+        target = self.config["target"]
+        if target.get("labelled"):
+            return KeptLabels(read_arrays(self.job.input("labels") / "labels.npz"), steps.nfe)
+        return TeacherLabels(self.teacher, self.pairs(), steps, self.config["match"], target["positions"])
+
     def student(
         self,
         family: Mapping[str, Any],
@@ -147,8 +157,7 @@ def matching(task: Distillation, student: NetworkModel, nfe: Sequence[int]) -> O
         case "soft" if target["contexts"] == "walk":
             return LastLinkMatching(student, teacher, source, steps, batch, target["substeps"])
         case "soft":
-            pairs, positions = task.pairs(), target["positions"]
-            return ChainMatching(student, teacher, pairs, steps, batch, positions, compared_by)
+            return ChainMatching(student, task.labels(steps), batch, compared_by)
         case "exact" if isinstance(teacher, EnumeratedTeacher):
             return ExactMatching(student, teacher, source, steps, batch, compared_by)
     known = target["kind"] == "exact" and compared_by.name != "forward_kl"

@@ -35,6 +35,10 @@ SOURCES: dict[str, tuple[str, ...]] = {
     "anchor": ("metrics", "models/trunk.py", "stages/anchor.py", "stages/rows.py"),
     "train": ("processes", "models", "training", "data/chain.py", "stages/train.py", "stages/build.py"),
     "draw": ("processes", "models", "samplers", "data/chain.py", "stages/draw.py", "stages/build.py"),
+    "label": (
+        *("processes", "models", "data/chain.py", "distill/labels.py", "distill/steps.py"),
+        *("stages/label.py", "stages/build.py"),
+    ),
     "distill": (
         *("processes", "models", "samplers", "data/chain.py", "training", "distill"),
         *("stages/distill.py", "stages/build.py"),

@@ -27,7 +27,7 @@ def run_stage(stage: str, key: str, out: Path, device: str = "auto", threads: in
     Parameters
     ----------
     stage
-        fetch, judge, features, anchor, train, draw, distill, sample or evaluate; a module of this package.
+        fetch, judge, features, anchor, train, draw, label, distill, sample or evaluate; a module of this package.
     device
         ``cpu``, ``cuda``, or ``auto``: a GPU if there is one. A GPU is leased, after waiting for a free one if need be.
     threads

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import fields, replace
 from itertools import pairwise
 from typing import Any
 
@@ -28,12 +29,16 @@ from cdmrun.distill import (
     BootstrapMatching,
     ChainMatching,
     ExactMatching,
+    KeptLabels,
     LastLinkMatching,
     SampledMatching,
     StepSchedule,
+    TeacherLabels,
     divergence,
+    label_arrays,
 )
 from cdmrun.distill.divergences import DIVERGENCES
+from cdmrun.distill.steps import StepBatch
 from cdmrun.models import EnumeratedTeacher
 from cdmrun.processes import time_grid
 from cdmrun.training.sources import noised_pairs, rollout_pairs, table_source
@@ -65,7 +70,8 @@ def objective_of(target: str, student: Any, case: Case, nfe: int, batch: int, co
         arrays = [states.numpy().astype(np.uint16) for states in (noisy, rows)]
         return SampledMatching(student, rollout_pairs(levels, *arrays, case.process), steps, batch)
     if target == "chain":
-        return ChainMatching(student, teacher, noised_pairs(source, case.process), steps, batch)
+        labels = TeacherLabels(teacher, noised_pairs(source, case.process), steps, student.matches)
+        return ChainMatching(student, labels, batch)
     if target == "walk":
         return LastLinkMatching(student, teacher, source, steps, batch, count)
     objective = BootstrapMatching(student, teacher, source, steps, batch, count)
@@ -88,7 +94,8 @@ def test_chain_losses_vanish_at_a_match_draw_by_draw(matches: str, by: str, cont
         student.logits.grad = None
         pairs, steps = noised_pairs(source, case.process), StepSchedule([1, 2])
         compared_by = divergence(by, 0.4 if by == "alpha" else None)
-        objective = ChainMatching(student, teacher_of(case), pairs, steps, 200, positions, compared_by)
+        labels = TeacherLabels(teacher_of(case), pairs, steps, matches, positions)
+        objective = ChainMatching(student, labels, 200, compared_by)
         loss = objective(generator())
         loss.backward()
         assert float(loss.detach()) == pytest.approx(0.0, abs=1e-12)
@@ -104,7 +111,8 @@ def test_chain_losses_are_the_divergence_of_whole_sequences(matches: str, positi
     case = make_case("absorbing", V=2, L=3, seed=3)
     student = student_of(case, wrong := other_table(case), matches)
     pairs = noised_pairs(table_source(case.table), case.process)
-    objective = ChainMatching(student, teacher_of(case), pairs, StepSchedule([2]), 2000, positions)
+    labels = TeacherLabels(teacher_of(case), pairs, StepSchedule([2]), matches, positions)
+    objective = ChainMatching(student, labels, 2000)
     losses = np.array([float(objective(generator(seed))) for seed in range(12)])
     stderr = losses.std(ddof=1) / np.sqrt(len(losses))
     assert losses.mean() == pytest.approx(expected_divergence(case, wrong, matches, 2), abs=5 * stderr)
@@ -114,6 +122,34 @@ def test_the_chain_rule_needs_masks() -> None:
     case = case_of("uniform")
     with pytest.raises(ValueError, match="needs a process with masks"):
         objective_of("chain", student_of(case, case.table, "clean"), case, 1, 1, 1)
+
+
+@matching
+def test_kept_labels_are_what_the_teacher_said(matches: str) -> None:
+    """Over all rows the loss with kept labels is that with the labels as they were made, for the step counts chosen."""
+    case = make_case("absorbing", V=2, L=3, seed=3)
+    student = student_of(case, other_table(case), matches)
+    pairs = noised_pairs(table_source(case.table), case.process)
+    made = TeacherLabels(teacher_of(case), pairs, StepSchedule([1, 2]), matches, positions=2)(600, generator())
+    kept = KeptLabels(label_arrays(made), nfe=[2])
+    drawn = kept(4000, generator(1))
+    assert set(drawn.at.n.tolist()) == {2}
+    rows = {tuple(row) for row in torch.cat([made.x, made.x_t, made.scored], 1)[made.at.n == 2].tolist()}
+    assert {tuple(row) for row in torch.cat([drawn.x, drawn.x_t, drawn.scored], 1).tolist()} == rows
+    only = made.at.n == 2
+    replayed = replace(made, **{f.name: getattr(made, f.name)[only] for f in fields(made) if f.name != "at"})
+    replayed = replace(replayed, at=StepBatch(made.at.t[only], made.at.s[only], made.at.n[only]))
+    whole = float(ChainMatching(student, lambda batch, generator: replayed, 1)(generator()))
+    losses = [float(ChainMatching(student, kept, 4000)(generator(seed))) for seed in range(8)]
+    assert np.mean(losses) == pytest.approx(whole, abs=5 * np.std(losses, ddof=1) / 8**0.5)
+
+
+def test_kept_labels_of_other_step_counts_are_refused() -> None:
+    case = make_case("absorbing", V=2, L=3, seed=3)
+    pairs = noised_pairs(table_source(case.table), case.process)
+    made = TeacherLabels(teacher_of(case), pairs, StepSchedule([2]), "step")(4, generator())
+    with pytest.raises(ValueError, match="no kept label"):
+        KeptLabels(label_arrays(made), nfe=[4])
 
 
 # -- walks and bootstrap ----------------------------------------------------------------------------------------------

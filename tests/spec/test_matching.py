@@ -24,7 +24,7 @@ def students(path: Path) -> list[Run]:
 @pytest.mark.parametrize(
     ("base", "keys", "expected"),
     [
-        (NETWORK, "target: {kind: soft}", {"kind": "soft", "contexts": "data", "positions": 1}),
+        (NETWORK, "target: {kind: soft}", {"kind": "soft", "contexts": "data", "positions": 1, "labelled": 0}),
         (EXACT, "target: {kind: soft}", {"kind": "soft", "contexts": "walk", "substeps": 8}),
         (NETWORK, "target: {kind: soft, contexts: walk}", {"kind": "soft", "contexts": "walk", "substeps": 8}),
         (
@@ -40,6 +40,19 @@ def test_defaults_follow_from_kind_and_process(write: Write, base: str, keys: st
     run, *_ = students(write(f"{base}    {keys}\n"))
     assert run.config["target"] == expected
     assert ("draws" in run.inputs) == ("draws" in expected)
+
+
+def test_labels_are_shared_by_families_and_seeds_but_not_by_other_steps(write: Write) -> None:
+    kept = "    target: {kind: soft, labelled: 64, positions: 2}\n"
+    family = STUDENT.replace("one", "other").replace("kind: hmm, states: 4", "kind: mixture, components: 2")
+    steps = STUDENT.replace("one", "shorter").replace("[4, 1]", "[2]")
+    path = write(NETWORK + kept + family + kept + steps + kept)
+    made = {run.key: run.inputs["labels"] for run in students(path)}
+    labels = [run for run in build_plan([path]).runs.values() if run.kind == "labels"]
+    assert len(made) == 6
+    assert set(made.values()) == {run.key for run in labels}
+    assert sorted(run.config["nfe"] for run in labels) == [[1, 4], [2]]
+    assert len(set(made.values())) == 2
 
 
 def test_draws_are_shared_by_rollouts_and_soft_contexts(write: Write) -> None:
