@@ -200,10 +200,11 @@ def test_metric_code(folder: Path, spec: Path, tmp_path: Path, monkeypatch: pyte
         with open(package / "metrics/divergences.py", "a") as stream:
             stream.write("# an edit\n")
         found = states(plan, folder / "results")
-        assert {key.split("/")[0] for key, state in found.items() if state.state != "fresh"} == {"scores"}
-        assert {found[key].state for key in found if key.startswith("scores/")} == {"stale-code"}
+        assert {key.split("/")[0] for key, state in found.items() if state.state != "fresh"} == {"scores", "anchors"}
+        assert {found[key].state for key in found if key.startswith(("scores/", "anchors/"))} == {"stale-code"}
         assert planned_jobs(folder, spec) == {}
-        assert planned_jobs(folder, spec, options=["--forcerun", "scores"]) == {"scores": 5, "table": 1, "report": 1}
+        both = planned_jobs(folder, spec, options=["--forcerun", "scores", "anchors"])
+        assert both == {"anchors": 1, "scores": 5, "table": 1, "report": 1}
 
 
 @contextlib.contextmanager

@@ -72,6 +72,46 @@ def test_training_finds_dependence_that_no_single_position_has(tmp_path: Path) -
         NetworkJudge.load(tmp_path)
 
 
+JUDGED = """\
+name: judged
+data: {{kind: text, file: words.txt, length: 16}}
+forward_process: {{kind: absorbing}}
+teacher: {{kind: network}}
+baselines: {{analytic: {{nfe: [1]}}}}
+evaluation: {{metrics: [judge_nll], samples: 50, judge: {{kind: {kind}, {more}}}}}
+"""
+SMALL = "model: {layers: 1, width: 8, heads: 1}, train: {steps: 6, batch: 8, checkpoint_every: 0.001}"
+
+
+def test_a_training_that_was_cut_off_ends_with_the_same_bytes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write_words(tmp_path / "words.txt", 400)
+    (tmp_path / "judged.yaml").write_text(JUDGED.format(kind="network", more=SMALL))
+
+    def make(out: Path) -> bytes:
+        plan = plan_into(out, tmp_path / "judged.yaml")
+        for run in plan.runs.values():
+            if run.kind in ("data", "judges"):
+                run_stage(run.stage, run.key, out, "cpu", 1)
+        return next(out.glob("judges/*/judge.safetensors")).read_bytes()
+
+    steps = 0
+    whole = NextToken.__call__
+
+    def cut_off(self: NextToken, randomness: torch.Generator) -> torch.Tensor:
+        nonlocal steps
+        steps += 1
+        if steps == 4:
+            raise KeyboardInterrupt
+        return whole(self, randomness)
+
+    monkeypatch.setattr(NextToken, "__call__", cut_off)
+    with pytest.raises(KeyboardInterrupt):
+        make(tmp_path / "cut")
+    resumed = make(tmp_path / "cut")
+    assert steps == 7, "three steps before the cut, and three more after it"
+    assert resumed == make(tmp_path / "whole")
+
+
 @pytest.mark.parametrize(
     ("kind", "more"),
     [("ngram", "order: 3"), ("network", "model: {layers: 1, width: 8, heads: 1}, train: {steps: 3, batch: 8}")],
@@ -79,14 +119,7 @@ def test_training_finds_dependence_that_no_single_position_has(tmp_path: Path) -
 def test_both_judges_are_products_with_their_own_score(tmp_path: Path, kind: str, more: str) -> None:
     write_words(tmp_path / "words.txt", 400)
     spec = tmp_path / "judged.yaml"
-    spec.write_text(f"""\
-name: judged
-data: {{kind: text, file: words.txt, length: 16}}
-forward_process: {{kind: absorbing}}
-teacher: {{kind: network}}
-baselines: {{analytic: {{nfe: [1]}}}}
-evaluation: {{metrics: [judge_nll], samples: 50, judge: {{kind: {kind}, {more}}}}}
-""")
+    spec.write_text(JUDGED.format(kind=kind, more=more))
     plan = plan_into(tmp_path / "results", spec)
     made = {run.kind: key for key, run in plan.runs.items()}
     for kind_of_run in ("data", "judges", "anchors"):
