@@ -374,7 +374,7 @@ def test_failing_experiment_stops_no_other(tmp_path: Path) -> None:
     # the report as the last message says, and why there is none without the option
     command = shlex.split(hint.split(":", 1)[1])
     refused = run_command(*[word for word in command if word != "--partial"], cwd=tmp_path)
-    assert (refused.returncode, "2 score products are missing" in refused.stderr) == (1, True)
+    assert (refused.returncode, "3 products that tables are made of are missing" in refused.stderr) == (1, True)
     made = run_command(*command, cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     page = (results / "report.html").read_text()
@@ -382,7 +382,7 @@ def test_failing_experiment_stops_no_other(tmp_path: Path) -> None:
     assert "words.txt: 28 characters after cleaning" in failures
     assert "remedy: give a longer text" in failures
     assert failures.count('class="state failed"') == 1
-    assert failures.count("waits for data/text-") == 8
+    assert failures.count("waits for data/text-") == 9
     assert 'id="tiny-tables"' in page
     # the cause removed, the same command goes on: nothing of the other experiment is made again
     write_words(tmp_path / "words.txt")
@@ -432,5 +432,5 @@ def test_any_job_can_be_replayed_by_hand(folder: Path, tmp_path: Path) -> None:
 def test_status_of_a_complete_run(folder: Path) -> None:
     shown = run_command("cdmrun", "status", folder / "tiny.yaml", "--out", folder / "results", "--json")
     states = [state["state"] for state in json.loads(shown.stdout).values()]
-    assert len(states) == 15
+    assert len(states) == 16
     assert set(states) <= {"fresh", "stale-code", "stale-upstream"}  # stale if code is edited while this runs
