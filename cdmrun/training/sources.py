@@ -24,11 +24,12 @@ def array_source(sequences: np.ndarray) -> Source:
     """Rows of an array [n, L], drawn with replacement."""
     if len(sequences) == 0:
         raise ValueError("no sequences to draw from")
-    rows = torch.from_numpy(np.ascontiguousarray(sequences).astype(np.int64))
+    small = np.uint8 if sequences.dtype == np.uint8 else np.int32  # a million rows in 64 bits would be half a gigabyte
+    rows = torch.from_numpy(np.ascontiguousarray(sequences).astype(small, copy=False))
 
     def draw(count: int, generator: torch.Generator) -> Tensor:
         index = torch.randint(len(rows), (count,), generator=generator, device=generator.device)
-        return rows.to(generator.device)[index]
+        return rows.to(generator.device)[index].long()
 
     return draw
 
