@@ -1,8 +1,8 @@
 # The pipeline at a glance:
 #
-#   data ──► judge ──► anchors ─────────────────────────────────────────────────┐
-#     │        └─────────────────────────────────────────────────────┐          │
-#     └────► teacher ──► draws, labels ──► student ──► samples ──► scores ──► tables, figures ──► report
+#   data ──► judge ──► anchors ───────────────────────────────────────────────────────────┐
+#     │        └───────────────────────────────────────────────────────────────┐          │
+#     └────► teacher ──► draws, labels ──► student ──► grids ──► samples ──► scores ──► tables, figures ──► report
 #
 # Specs say what there is to make. Each run of the plan is one product, results/<kind>/<slug>-<id>/, complete once its
 # manifest.json is there; every rule is one `cdmrun STAGE` call that can be replayed by hand. Edges between products
@@ -119,6 +119,17 @@ rule student:
     resources: gpu=1, mem_mb=8000, runtime=240
     priority: PRIORITY["students"]
     shell: f"cdmrun distill students/{{wildcards.run}} {RUN}"
+
+
+rule grids:
+    input: lambda w: ancient(flow.inputs("grids", w.run))
+    output: f"{OUT}/grids/{{run}}/manifest.json"
+    log: f"{OUT}/logs/grids/{{run}}.log"
+    benchmark: f"{OUT}/benchmarks/grids/{{run}}.tsv"
+    threads: 1
+    resources: gpu=1, mem_mb=8000, runtime=240
+    priority: PRIORITY["grids"]
+    shell: f"cdmrun optimise grids/{{wildcards.run}} {RUN}"
 
 
 rule samples:

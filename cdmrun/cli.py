@@ -19,7 +19,7 @@ __all__ = ["app", "asking", "data_sets", "handling", "jobs", "main", "showing"]
 
 #: What the Snakefile calls, one process each: these may start warm.
 JOBS = (
-    *("fetch", "judge", "features", "anchor", "train", "draw", "label", "distill", "sample", "evaluate"),
+    *("fetch", "judge", "features", "anchor", "train", "draw", "label", "distill", "optimise", "sample", "evaluate"),
     *("table", "report"),
 )
 

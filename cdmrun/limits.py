@@ -14,3 +14,6 @@ MAX_SCAN_WINDOW = 2
 
 #: Rounding that grows by more than this factor leaves no digit of float64 worth having.
 AMPLIFICATION = 1e12
+
+#: Most steps of an optimised time grid: candidates are some hundred times then, and pairs of them ten thousand.
+MAX_OPTIMISED_STEPS = 64

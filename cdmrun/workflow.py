@@ -18,7 +18,10 @@ from cdmrun.spec.plan_types import Experiment, Plan, Run
 from cdmrun.spec.shown import REPORT, wanted
 
 #: What the kinds of runs are worth waiting for first: the longest way to the tables leads through the teacher.
-PRIORITY: Mapping[str, int] = {"data": 90, "teachers": 80, "draws": 70, "labels": 70, "students": 50, "samples": 20}
+PRIORITY: Mapping[str, int] = {
+    **{"data": 90, "teachers": 80, "draws": 70, "labels": 70},
+    **{"students": 50, "grids": 30, "samples": 20},
+}
 
 
 #: Neither quotes nor wildcards: the name goes into shell commands and patterns of rules.

@@ -74,6 +74,13 @@ def analyse(sampler: Sampler, teacher: EnumeratedTeacher) -> ExactAnalysis:
 
 
 @torch.inference_mode()
+def step_divergence(step: Step, teacher: EnumeratedTeacher) -> float:
+    """E KL(p_{s|t} ‖ p̂_{s|t}) of one step under the true process, nats; what it adds to the certificate."""
+    _, cross_entropy = _apply(teacher.at_time(step.t).law, step, teacher)
+    return max(0.0, cross_entropy - _reverse_entropies(step, teacher)[1])
+
+
+@torch.inference_mode()
 def output_law(sampler: Sampler) -> Tensor:
     """The law of the sampler's samples over all C^L states, float64 [C^L]."""
     law = prior_law(sampler.process, sampler.length)

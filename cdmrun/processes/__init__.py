@@ -4,7 +4,7 @@ from cdmrun.processes.base import ForwardProcess
 from cdmrun.processes.generators import birth_death, block, discretised_gaussian, hky85
 from cdmrun.processes.interpolating import Absorbing, Interpolating, Uniform
 from cdmrun.processes.matrix import Matrix
-from cdmrun.processes.schedules import Constant, Cosine, Geometric, Loglinear, Schedule, make_schedule, time_grid
+from cdmrun.processes.schedules import Constant, Cosine, Geometric, Grid, Loglinear, Schedule, make_schedule, time_grid
 
 __all__ = [
     "Absorbing",
@@ -12,6 +12,7 @@ __all__ = [
     "Cosine",
     "ForwardProcess",
     "Geometric",
+    "Grid",
     "Interpolating",
     "Loglinear",
     "Matrix",

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
@@ -164,14 +165,23 @@ def make_schedule(kind: str, alpha_min: float = 0.0, sigma_min: float = 1e-4, si
     raise ValueError(f"unknown schedule {kind!r}: choose loglinear, cosine, geometric or constant")
 
 
-def time_grid(nfe: int, kind: str = "uniform") -> Tensor:
+#: What names the times of a sampler: a kind of grid, or the times themselves, ascending from 0 to 1.
+Grid = str | Sequence[float]
+
+
+def time_grid(nfe: int, kind: Grid = "uniform") -> Tensor:
     """Times 0 = t_0 < … < t_n = 1 of an n-step sampler, float64 of shape [n + 1].
 
     ``uniform``: t_k = k/n. ``cosine``: t_k = sin(πk/2n), i.e. small steps near t = 1, where
-    everything is still undecided (MD4's sampling grid).
+    everything is still undecided (MD4's sampling grid). Or n + 1 times of one's own.
     """
     if nfe < 1:
         raise ValueError(f"nfe must be at least 1, got {nfe}")
+    if not isinstance(kind, str):
+        times = torch.tensor(kind, dtype=torch.float64)
+        if len(times) != nfe + 1 or times[0] != 0.0 or times[-1] != 1.0 or not bool((times.diff() > 0).all()):
+            raise ValueError(f"a grid of {nfe} steps is {nfe + 1} times ascending from 0 to 1, got {list(kind)}")
+        return times
     k = torch.arange(nfe + 1, dtype=torch.float64) / nfe
     match kind:
         case "uniform":

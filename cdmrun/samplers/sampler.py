@@ -10,7 +10,7 @@ import torch
 from torch import Tensor
 
 from cdmrun.models import ConditionalModel
-from cdmrun.processes import Absorbing, ForwardProcess, time_grid
+from cdmrun.processes import Absorbing, ForwardProcess, Grid, time_grid
 from cdmrun.samplers.kernels import Analytic, TransitionKernel
 from cdmrun.samplers.second_order import ThetaRK2, ThetaTrapezoidal
 from cdmrun.samplers.student import student_kernel
@@ -69,7 +69,7 @@ class Sampler:
         return replace(self, steps=tuple(replace(step, t=t * step.t, s=t * step.s) for step in self.steps))
 
 
-def analytic_sampler(model: ConditionalModel, nfe: int, grid: str = "uniform") -> Sampler:
+def analytic_sampler(model: ConditionalModel, nfe: int, grid: Grid = "uniform") -> Sampler:
     """The analytic ("Tweedie") sampler with ``nfe`` network calls."""
     return _walk(model, Analytic(model), nfe, grid)
 
@@ -77,7 +77,7 @@ def analytic_sampler(model: ConditionalModel, nfe: int, grid: str = "uniform") -
 def tau_leaping_sampler(
     model: ConditionalModel,
     nfe: int,
-    grid: str = "uniform",
+    grid: Grid = "uniform",
     final: str | None = None,
     hold: str | None = None,
     jumps: str = "any_jump",
@@ -101,7 +101,7 @@ def theta_sampler(
     nfe: int,
     solver: str = "trapezoidal",
     theta: float | None = None,
-    grid: str = "uniform",
+    grid: Grid = "uniform",
     final: str | None = None,
     hold: str | None = None,
 ) -> Sampler:
@@ -140,7 +140,7 @@ def theta_rk2_sampler(model: ConditionalModel, nfe: int, **options: Any) -> Samp
 def student_sampler(
     students: ConditionalModel | Mapping[int, ConditionalModel],
     nfe: int,
-    grid: str = "uniform",
+    grid: Grid = "uniform",
     decoding: str = "auto",
 ) -> Sampler:
     """A student's own sampler with ``nfe`` network calls.
@@ -158,7 +158,7 @@ def _denoises(model: ConditionalModel, final: str | None) -> bool:
 
 
 def _walk(
-    model: ConditionalModel, kernel: TransitionKernel, steps: int, grid: str, last: TransitionKernel | None = None
+    model: ConditionalModel, kernel: TransitionKernel, steps: int, grid: Grid, last: TransitionKernel | None = None
 ) -> Sampler:
     """``steps`` steps of one kernel down a grid, the last of them by ``last``."""
     times = time_grid(steps, grid).tolist()

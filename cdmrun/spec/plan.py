@@ -21,6 +21,9 @@ from cdmrun.spec.schema import section
 
 __all__ = ["Built", "Origin", "build", "build_plan", "read_card", "write_cards"]
 
+#: The grid that is a product.
+OPTIMISED = "optimised"
+
 _TEACHER_KEYS = ("kind", "prediction", "model", "train", "order", "smoothing")
 
 
@@ -154,8 +157,10 @@ class _Linker:
         config = {**config, "count": evaluation["samples"], "seed": seed[1]}
         origin = self._origin({"": place, "count": ("evaluation", "samples"), "seed": ("seeds", seed[0])})
         identity = {key: value for key, value in config.items() if (key, value) != ("decoding", "auto")}
-        samples = self.builder.add("samples", label, config, identity, {"model": model, "teacher": teacher}, origin)
-        inputs = {"samples": samples, "model": model, "teacher": teacher, "data": self.data}
+        grids = {"grids": self._grids(label, config, place, model, teacher)} if config.get("grid") == OPTIMISED else {}
+        upstream = {"model": model, "teacher": teacher, **grids}
+        samples = self.builder.add("samples", label, config, identity, upstream, origin)
+        inputs = {"samples": samples, **upstream, "data": self.data}
         if self.judge is not None:
             inputs["judge"] = self.judge
         if self.features is not None:
@@ -175,6 +180,16 @@ class _Linker:
         return Entry(
             self.spec["name"], self.process["kind"], method, family, name, role, seed[1], nfe, model, samples, scores
         )
+
+    def _grids(self, label: str, sampling: Mapping[str, Any], place: tuple[Step, ...], model: str, teacher: str) -> str:
+        """The time grids of a sampler of a model; all seeds of a sampler of one teacher share them."""
+        how = {key: value for key, value in sampling.items() if key not in ("count", "seed", "decoding")}
+        seed = self.builder.runs[model.split("/")[0]][model].config["seed"]
+        config = {**how, **self.spec["time_grids"], "seed": seed}
+        parts = {key: ("time_grids", key) for key in self.spec["time_grids"]}
+        origin = self._origin({"": place, **parts, "seed": ("teacher", "seed")})
+        inputs = {"data": self.data, "model": model, "teacher": teacher}
+        return self.builder.add("grids", label, config, config, inputs, origin)
 
     def _slug(self, *words: str) -> str:
         return "-".join(word for word in (*words, self.data_slug) if word)
@@ -240,6 +255,8 @@ class _Linker:
 
     def _student(self, place: tuple[Step, ...], student: dict[str, Any], seed: tuple[int, int], teacher: str) -> str:
         own = _sorted_nfe({key: value for key, value in student.items() if key != "decoding"})  # the samples' alone
+        if own["grid"] == OPTIMISED:  # found when the student is there: it is trained on the uniform one
+            own["grid"] = "uniform"
         config = {**own, "forward_process": self.process, "seed": seed[1]}
         identity = {
             **identity_fields(section("students", "any"), own),

@@ -23,6 +23,7 @@ STAGE_OF_KIND: Mapping[str, str] = {
     "draws": "draw",
     "labels": "label",
     "students": "distill",
+    "grids": "optimise",
     "samples": "sample",
     "scores": "evaluate",
 }
@@ -33,8 +34,8 @@ class Run:
     """One job and the product it makes, ``results/<kind>/<slug>-<id>/``.
 
     ``config`` is the resolved part of the spec that this job needs and nothing else; ``inputs`` maps a role
-    (``data``, ``teacher``, ``draws``, ``labels``, ``model``, ``samples``, ``judge``, ``features``) to the key of the
-    run that fills it.
+    (``data``, ``teacher``, ``draws``, ``labels``, ``grids``, ``model``, ``samples``, ``judge``, ``features``) to the
+    key of the run that fills it.
     ``id`` is the first eight hex digits of sha256 over the canonical JSON of the identity fields of ``config``
     together with the ids of ``inputs``; ``slug`` is a label computed from the payload alone, never from names
     in a spec, so that equal payloads share one folder.

@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from cdmrun.spec.checks_baselines import check_baselines
 from cdmrun.spec.checks_chains import check_chains
 from cdmrun.spec.checks_data import check_data, check_process
+from cdmrun.spec.checks_grids import check_grids
 from cdmrun.spec.checks_models import check_entries, check_students, check_teacher
 from cdmrun.spec.checks_ratios import check_ratios
 from cdmrun.spec.checks_report import check_metrics, check_report
@@ -28,6 +29,7 @@ CHECKS: tuple[Check, ...] = (
     check_ratios,
     check_students,
     check_baselines,
+    check_grids,
     check_entries,
     check_metrics,
     check_report,

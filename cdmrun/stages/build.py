@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from cdmrun.data.dataset import Dataset
 from cdmrun.errors import UserError
-from cdmrun.files import read_json
+from cdmrun.files import read_json, read_map
 from cdmrun.models import ConditionalModel, NetworkShape, load_model
 from cdmrun.processes import ForwardProcess, make_schedule
 from cdmrun.registry import implementation
@@ -17,8 +17,10 @@ from cdmrun.training import TrainSettings
 
 #: Keys of every process, which make its schedule.
 _SCHEDULE = ("schedule", "alpha_min", "sigma_min", "sigma_max")
-#: Keys of a ``samples`` run that are not its sampler's options.
-_SAMPLING = ("sampler", "nfe", "count", "seed")
+#: For each number of network calls the times of a sampler's steps.
+Grids = Mapping[int, Sequence[float]]
+#: Keys of a ``samples`` or ``grids`` run that are not its sampler's options.
+_SAMPLING = ("sampler", "nfe", "count", "seed", "points", "sequences")
 
 
 def build_process(config: Mapping[str, Any], vocabulary: int) -> ForwardProcess:
@@ -56,15 +58,24 @@ def load_models(process: ForwardProcess, folder: Path, device: str) -> dict[int 
     }
 
 
+def load_grids(folder: Path) -> Grids:
+    """The optimised time grids of a grids product."""
+    return {int(nfe): times for nfe, times in read_map(folder / "grids.json", "grids")["grids"].items()}
+
+
 def build_oracle(config: Mapping[str, Any], models: Mapping[int | None, ConditionalModel]) -> Oracle:
     """The exact simulation of a ``samples`` run that has no step count to choose."""
     oracle: Oracle = implementation("sampler", config["sampler"])(models[None], **_options(config))
     return oracle
 
 
-def build_sampler(config: Mapping[str, Any], models: Mapping[int | None, ConditionalModel], nfe: int) -> Sampler:
-    """The sampler of a ``samples`` run for one number of network calls."""
+def build_sampler(
+    config: Mapping[str, Any], models: Mapping[int | None, ConditionalModel], nfe: int, grids: Grids | None = None
+) -> Sampler:
+    """The sampler of a ``samples`` run for one number of network calls; ``grids`` are its times, if optimised."""
     name, options = config["sampler"], _options(config)
+    if grids is not None:
+        options["grid"] = grids[nfe]
     if name == "student":
         return student_sampler(models[None if None in models else nfe], nfe, **options)
     sampler: Sampler = implementation("sampler", name)(models[None], nfe, **options)

@@ -19,7 +19,7 @@ from cdmrun.processes.base import ForwardProcess
 from cdmrun.registry import implementation
 from cdmrun.samplers import Sampler
 from cdmrun.spec.metric_kinds import metric
-from cdmrun.stages.build import build_process, build_sampler, load_models
+from cdmrun.stages.build import build_process, build_sampler, load_grids, load_models
 from cdmrun.stages.features import features_of
 from cdmrun.stages.job import Job
 from cdmrun.stages.parts import Part, Parts
@@ -40,6 +40,7 @@ def run(job: Job) -> None:
     sampling = job.input_config("samples")
     # whole laws are written out in main memory, in float64
     models = load_models(process, job.input("model"), job.device if dataset.table is None else "cpu")
+    grids = load_grids(job.input("grids")) if "grids" in job.run.inputs else None
     samples = read_arrays(job.input("samples") / "samples.npz")
     measured = read_map(job.input("samples") / "sampling.json", "nfe")["nfe"]
     if absent := [nfe for nfe in measured if f"nfe_{nfe}" not in samples]:
@@ -55,7 +56,7 @@ def run(job: Job) -> None:
         found_here: list[tuple[str, Score]] = []
         arrays: dict[str, np.ndarray] = {}
         if "nfe" in sampling:  # exact simulation has no kernels to read scores from
-            sampler = build_sampler(sampling, models, nfe)
+            sampler = build_sampler(sampling, models, nfe, grids)
             laws = exact.of(sampler) if exact is not None else None
             if laws is not None:
                 arrays[f"{_LAWS}/nfe_{nfe}"] = laws.law.round(14)  # as in `steady`

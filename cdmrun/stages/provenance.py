@@ -43,6 +43,10 @@ SOURCES: dict[str, tuple[str, ...]] = {
         *("processes", "models", "samplers", "data/chain.py", "training", "distill"),
         *("stages/distill.py", "stages/build.py"),
     ),
+    "optimise": (
+        *("processes", "models", "samplers", "data/chain.py", "metrics/nll_bound.py", "metrics/exact.py"),
+        *("metrics/time_grids.py", "stages/optimise.py", "stages/build.py"),
+    ),
     "sample": ("processes", "models", "samplers", "data/chain.py", "stages/sample.py", "stages/build.py"),
     "evaluate": (
         "processes",

@@ -16,7 +16,7 @@ from cdmrun.data.dataset import Dataset
 from cdmrun.files import write_json, write_with
 from cdmrun.models import EvaluationCounter
 from cdmrun.samplers import Oracle, Sampler
-from cdmrun.stages.build import build_oracle, build_process, build_sampler, load_models
+from cdmrun.stages.build import build_oracle, build_process, build_sampler, load_grids, load_models
 from cdmrun.stages.job import Job
 from cdmrun.stages.parts import Part, Parts
 
@@ -29,6 +29,7 @@ def run(job: Job) -> None:
     dataset = Dataset.read(job.out / job.input_manifest("teacher")["inputs"]["data"])
     process = build_process(job.input_config("teacher")["forward_process"], dataset.vocabulary)
     models = load_models(process, job.input("model"), job.device)
+    grids = load_grids(job.input("grids")) if "grids" in job.run.inputs else None
     arrays: dict[str, np.ndarray] = {}
     measured: dict[str, dict[str, float]] = {}
     wanted = job.config.get("nfe", [None])
@@ -36,7 +37,7 @@ def run(job: Job) -> None:
     costs = {_name(nfe or 0, n): size * float(nfe or 1) for nfe in wanted for n, size in enumerate(sizes)}
     with Parts(job, costs) as parts:
         for nfe in wanted:
-            sampler = build_oracle(job.config, models) if nfe is None else build_sampler(job.config, models, nfe)
+            sampler = build_oracle(job.config, models) if nfe is None else build_sampler(job.config, models, nfe, grids)
             samples, cost = _draw(job, parts, sampler, nfe or 0, sizes)
             label = nfe or round(cost["nfe_counted"])
             arrays[f"nfe_{label}"], measured[str(label)] = samples, cost

@@ -63,6 +63,16 @@ def starts(found: list[object], expected: str) -> None:
             "a.yaml:12:15: students.cdm-hmm.decoding: scan goes through all contexts, for windows up to 2, here 3",
         ),
         (
+            "analytic: {nfe: [1, 2, 4]}",
+            "analytic: {nfe: [1, 128], grid: optimised}",
+            "a.yaml:18:23: baselines.analytic.nfe[1]: a grid of 128 steps is not optimised (at most 64",
+        ),
+        (
+            "nfe: [1, 2, 4, 8]",
+            "nfe: [1]\n    grid: optimised\n    per_nfe: true",
+            "a.yaml:13:11: students.cdm-hmm.grid: optimised needs one student for all step counts",
+        ),
+        (
             "{kind: absorbing}\nteacher:\n  kind: network",
             "{kind: gaussian, width: 1}\nteacher:\n  kind: network\n  prediction: ratio",
             "a.yaml:7:15: teacher.prediction: ratio is for the absorbing and the uniform process",
