@@ -17,6 +17,7 @@ MEMBERS = (
         exactness="estimate",
         reads="samples",
         needs="molecules",
+        package="rdkit",
         description=(
             "The share of the samples that are molecules: RDKit parses and sanitises them. One wrong token mostly "
             "suffices to make a string none, so this is what positions must agree on."
@@ -32,6 +33,7 @@ MEMBERS = (
         exactness="estimate",
         reads="samples",
         needs="molecules",
+        package="rdkit",
         description=(
             "Different molecules over all molecules among the samples, compared by canonical SMILES; 0 where there is "
             "none. It falls as samples get more: compare equal numbers only."
@@ -47,6 +49,7 @@ MEMBERS = (
         exactness="estimate",
         reads="samples",
         needs="molecules",
+        package="rdkit",
         description=(
             "The share of the different molecules among the samples that are not in the training data, compared by "
             "canonical SMILES. Low is memory, and high alone no merit: close to held-out data is good."
@@ -62,6 +65,8 @@ MEMBERS = (
         exactness="estimate",
         reads="samples",
         needs="molecules",
+        floor="training data",
+        package="fcd_torch",
         featured=True,
         log_scale=True,
         unbounded=True,
@@ -82,6 +87,7 @@ MEMBERS = (
         exactness="estimate",
         reads="samples",
         needs="images",
+        floor="training data",
         featured=True,
         log_scale=True,
         floor="training data",
@@ -100,6 +106,7 @@ MEMBERS = (
         exactness="estimate",
         reads="samples",
         needs="classes",
+        ceiling="",
         featured=True,
         description=(
             "Entropy of the classes that the feature network gives the samples: low where a sampler leaves classes "
@@ -130,6 +137,7 @@ MEMBERS = (
         exactness="estimate",
         reads="samples",
         needs="chorales",
+        floor="training data",
         unbounded=True,
         floor="training data",
         description=(
@@ -163,9 +171,10 @@ MEMBERS = (
         reads="samples",
         needs="chorales",
         floor="training data",
+        floor="training data",
         description=(
-            "How long notes are held: total variation distance of its law to that of held-out pieces. Steps drawn "
-            "independently cut notes to pieces."
+            "How long two successive notes of a voice are held: total variation distance of its law to that of "
+            "held-out pieces. Single steps know where in a bar notes begin, so independent positions are not far off."
         ),
     ),
 )

@@ -28,13 +28,13 @@ class Score(NamedTuple):
 def read_score(samples: npt.NDArray[np.integer[Any]], dataset: Dataset) -> Score:
     """Tokens [n, 4 · steps], voice after voice, as pitches.
 
-    A token is spelled as a MIDI number, as ``hold``, or as anything else, which is a rest. Where none is ``hold``, a
-    note is taken to last as long as its pitch stays the same.
+    A token is spelled as a MIDI number, as ``hold``, or as anything else, which is a rest; so is a mask. Where none is
+    ``hold``, a note is taken to last as long as its pitch stays the same.
     """
     alphabet = tuple(dataset.alphabet or ())
-    meaning = np.array([int(name) if name.isdigit() else REST for name in alphabet])
-    holds = np.array([name == HOLD for name in alphabet])
-    tokens = samples.reshape(len(samples), VOICES, -1)
+    meaning = np.array([*(int(name) if name.isdigit() else REST for name in alphabet), REST])
+    holds = np.array([*(name == HOLD for name in alphabet), False])
+    tokens = np.minimum(samples, len(alphabet)).reshape(len(samples), VOICES, -1)
     pitches, held = meaning[tokens], holds[tokens]
     for step in range(1, pitches.shape[2]):
         pitches[:, :, step] = np.where(held[:, :, step], pitches[:, :, step - 1], pitches[:, :, step])
@@ -80,20 +80,27 @@ def dissonance(score: Score) -> npt.NDArray[np.float64]:
 
 
 def note_lengths(score: Score) -> npt.NDArray[np.int64]:
-    """How often notes last 0, 1, …, steps steps, all voices together; the window cuts notes at its ends."""
-    steps = score.pitches.shape[2]
+    """How often a note that lasts i steps is followed by one of j, [steps + 1, steps + 1], all voices together.
+
+    The window cuts notes at its ends. Pairs rather than single notes, because where notes mostly begin in a bar is a
+    property of each step alone, and already gives the law of single lengths nearly away.
+    """
+    samples, voices, steps = score.pitches.shape
     # every change is an end as well, also one to a rest
     edges = score.begins.copy()
     edges[:, :, 1:] |= score.pitches[:, :, 1:] != score.pitches[:, :, :-1]
     edges[:, :, 0] = True
     flat = np.flatnonzero(edges.reshape(-1))  # voices follow one another, and each begins with an edge
-    lengths = np.diff(np.append(flat, edges.size))
+    lengths = np.diff(np.append(flat, samples * voices * steps))
     is_note = score.begins.reshape(-1)[flat]
-    return np.bincount(lengths[is_note], minlength=steps + 1)
+    follows = is_note[:-1] & is_note[1:] & (flat[:-1] // steps == flat[1:] // steps)
+    counts = np.zeros((steps + 1, steps + 1), np.int64)
+    np.add.at(counts, (lengths[:-1][follows], lengths[1:][follows]), 1)
+    return counts
 
 
 def length_distance(samples: Score, real: Score) -> float:
-    """Total variation distance between the laws of a note's length; 1 where one side has no note."""
+    """Total variation distance between the laws of the lengths of two successive notes; 1 where one side has none."""
     p, q = note_lengths(samples), note_lengths(real)
     if not p.sum() or not q.sum():
         return 1.0

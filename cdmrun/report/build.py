@@ -26,7 +26,8 @@ from cdmrun.report.oracles import oracles_table
 from cdmrun.report.orders import ORDER_COLUMNS, fitted_orders, order_metrics, orders_table
 from cdmrun.report.pairs import Pairs
 from cdmrun.report.provenance import origins
-from cdmrun.report.samples import sample_grid
+from cdmrun.report.sample_files import SampleFile, sample_files
+from cdmrun.report.samples import SampleGrid, sample_grid
 from cdmrun.report.steps import STEP_COLUMNS, collect_steps, worse_table
 from cdmrun.report.steps_figure import draw_steps
 from cdmrun.report.summary import SUMMARY_COLUMNS, summarise
@@ -86,8 +87,11 @@ def made_files(
 def write_report(plan: Plan, out: Path, partial: bool = True, fingerprint: Fingerprint | None = None) -> Path:
     """Write ``report.html``, one self-contained page over all experiments of ``plan``; arguments as `write_tables`."""
     out = Path(out)
-    sections = [
-        Section(
+    sections = []
+    for made in _make(plan, out, partial, fingerprint):
+        for file in made.sample_files:
+            write_atomic(out / "figures" / file.name, file.content)  # the page leads to them
+        section = Section(
             made.experiment,
             made.tables,
             made.enough_table,
@@ -95,11 +99,11 @@ def write_report(plan: Plan, out: Path, partial: bool = True, fingerprint: Finge
             made.gains_table,
             made.figures,
             made.findings,
-            sample_grid(plan, made.experiment, out),
+            made.samples,
+            made.sample_files,
             origins(plan, made.experiment, out),
         )
-        for made in _make(plan, out, partial, fingerprint)
-    ]
+        sections.append(section)
     asked = dict.fromkeys(metric for experiment in plan.experiments for metric in experiment.metrics)
     path = out / "report.html"
     shown.forget(out, shown.REPORT)
@@ -126,6 +130,8 @@ class _Made:
     gains_table: Table | None
     figures: list[FigureFiles]
     findings: list[Finding]
+    samples: SampleGrid | None
+    sample_files: list[SampleFile]
 
 
 def _make(
@@ -143,6 +149,7 @@ def _make(
         orders, gain = fitted_orders(experiment, summary), gains(experiment, pairs)
         more = orders_table(experiment, orders, summary), oracles_table(experiment, summary)
         answers, steps = enough(experiment, summary, pairs), collect_steps(experiment, out)
+        samples = sample_grid(plan, experiment, out)
         pictures = draw_steps(experiment, steps, references), draw_laws(plan, experiment, out)
         yield _Made(
             experiment,
@@ -158,6 +165,8 @@ def _make(
             gains_table(experiment, gain, summary),
             [*draw_figures(experiment, summary, references, orders), *(picture for picture in pictures if picture)],
             [finding for finding in findings if finding.experiment == experiment.name],
+            samples,
+            sample_files(samples, experiment.name) if samples else [],
         )
 
 
@@ -188,6 +197,7 @@ def _files(made: _Made) -> dict[str, str | bytes]:
         files |= {f"{stem}.png": figure.png, f"{stem}.svg": figure.svg}
         if figure.csv:
             files[f"{stem}.csv"] = figure.csv
+    files |= {f"figures/{file.name}": file.content for file in made.sample_files}
     # last, because it is what the workflow looks for: once it is there, so is the rest
     files[f"tables/{name}.scores.csv"] = _csv(made.scores[made.scores["status"] != "missing"], SCORE_COLUMNS)
     return files
@@ -211,6 +221,11 @@ def _markdown(made: _Made) -> str:
         parts.append("### Figures\n")
     for figure in made.figures:
         parts.append(f"![{escape(figure.alt)}](../figures/{figure.stem}.png)\n\n{escape(figure.note)}\n")
+    if made.sample_files:
+        parts.append("### Samples\n")
+    for file in made.sample_files:
+        shown_here = "!" if file.name.endswith(".png") else ""
+        parts.append(f"{shown_here}[{escape(file.alt)}](../figures/{file.name})\n")
     parts.append("### Quality control\n")
     lines = [f"* **{finding.kind}**: {escape(finding.message)}" for finding in made.findings]
     parts.append("\n".join(lines) + "\n" if lines else "No findings.\n")

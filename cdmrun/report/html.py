@@ -17,6 +17,7 @@ from cdmrun.report.checks import Finding
 from cdmrun.report.failures import Absent, failed
 from cdmrun.report.metrics_info import MetricInfo
 from cdmrun.report.provenance import Origin
+from cdmrun.report.sample_files import SampleFile
 from cdmrun.report.samples import SampleGrid, data_uri
 from cdmrun.report.tables import Table
 from cdmrun.spec.plan_types import Experiment
@@ -34,6 +35,7 @@ class Section:
     figures: Sequence[FigureFiles]
     findings: Sequence[Finding]
     samples: SampleGrid | None
+    sample_files: Sequence[SampleFile]
     origins: Sequence[Origin]
 
 

@@ -1,37 +1,60 @@
-"""Samples side by side: text in columns, images in grids, and real held-out data to compare with."""
+"""Samples side by side: text in columns, pictures of images, molecules and chorales, and real data to compare with."""
 
 from __future__ import annotations
 
 import base64
-import io
+import re
 import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import matplotlib.image
 import numpy as np
 
 from cdmrun.data.dataset import Dataset
 from cdmrun.errors import UserError
+from cdmrun.metrics.chorales import read_score
 from cdmrun.report.collect import is_complete
 from cdmrun.report.lines import Line, lines_of, of_entry
 from cdmrun.report.look import pretty
+from cdmrun.report.midi import midi_file
+from cdmrun.report.piano_roll import split
+from cdmrun.report.pictures import Picture, can_be_drawn, draw, png
+from cdmrun.spec.kinds import data_kind
 from cdmrun.spec.plan_types import Entry, Experiment, Plan
 
 #: Stands for a symbol outside the data's alphabet: a position still masked at the end.
 MASK_SIGN = "▒"
-_UPSCALE = 4
 
 
 @dataclass(frozen=True)
 class Shown:
-    """The samples of one cell: lines of text, or one image as a data URI (with its size in CSS pixels)."""
+    """The samples of one cell: lines of text, or one picture; of chorales also what they sound like.
+
+    Attributes
+    ----------
+    texts, picture
+        One of the two.
+    density
+        How many of the picture's pixels are one of the page's.
+    midi
+        A MIDI file.
+    """
 
     texts: tuple[str, ...] = ()
-    image: str = ""
-    width: int = 0
+    picture: Picture | None = None
+    density: int = 1
+    midi: bytes = b""
+
+    @property
+    def image(self) -> str:
+        """The picture as a data URI; nothing where there is none."""
+        return "" if self.picture is None else data_uri(png(self.picture), "image/png")
+
+    @property
+    def width(self) -> int:
+        """Width of the picture in pixels of the page."""
+        return 0 if self.picture is None else self.picture.shape[1] // self.density
 
 
 @dataclass(frozen=True)
@@ -39,6 +62,7 @@ class SampleRow:
     """One sampler, one seed: what it drew at each NFE (None where it has no such NFE or no product yet)."""
 
     label: str
+    stem: str
     seed: int
     cells: tuple[Shown | None, ...]
 
@@ -56,20 +80,21 @@ class SampleGrid:
 
 
 def sample_grid(plan: Plan, experiment: Experiment, out: Path) -> SampleGrid | None:
-    """Samples of the first seed of every line; None for data that are neither text nor images, or not there yet.
+    """Samples of the first seed of every line; None for data that cannot be shown, or are not there yet.
 
     Parameters
     ----------
     plan, experiment, out
         What was asked for, and the results folder. The data set is found through the inputs of a scores run.
     """
+    content = data_kind(experiment.spec["data"]["kind"]).content
     dataset = dataset_of(plan, experiment, out)
     if dataset is None or not (dataset.alphabet or dataset.image_shape):
         return None
     shown = int(experiment.spec.get("report", {}).get("samples_shown", 6))
     test = dataset.splits.get("test", np.empty((0, 0)))
     spread = np.linspace(0, len(test) - 1, min(shown, len(test))).round().astype(int)
-    held_out = _show(test[spread], dataset) if len(test) else Shown()
+    held_out = _show(test[spread], dataset, content) if len(test) else Shown()
     columns = tuple(sorted({nfe for entry in experiment.entries for nfe in entry.nfe}))
     rows, masked = [], False
     for line in lines_of(experiment):
@@ -77,7 +102,7 @@ def sample_grid(plan: Plan, experiment: Experiment, out: Path) -> SampleGrid | N
         if row is not None:
             rows.append(row)
             masked = masked or any(MASK_SIGN in text for cell in row.cells if cell for text in cell.texts)
-    kind = "text" if dataset.alphabet else "image"
+    kind = "text" if held_out.texts else "image"
     return SampleGrid(kind, columns, tuple(rows), held_out, dataset.length, masked)
 
 
@@ -106,8 +131,11 @@ def _row(
     if entry is None:
         return None
     arrays = load_arrays(out / entry.samples / "samples.npz")
-    cells = tuple(_show(arrays[f"nfe_{nfe}"][:shown], dataset) if f"nfe_{nfe}" in arrays else None for nfe in columns)
-    return SampleRow(pretty(line.name), entry.seed, cells)
+    content = data_kind(experiment.spec["data"]["kind"]).content
+    drawn = [arrays.get(f"nfe_{nfe}") for nfe in columns]
+    cells = tuple(None if tokens is None else _show(tokens[:shown], dataset, content) for tokens in drawn)
+    stem = f"{experiment.name}-samples-{re.sub(r'[^A-Za-z0-9_.-]+', '-', line.name)}"
+    return SampleRow(pretty(line.name), stem, entry.seed, cells)
 
 
 def _first_ready(experiment: Experiment, line: Line, out: Path) -> Entry | None:
@@ -124,35 +152,18 @@ def load_arrays(path: Path) -> dict[str, np.ndarray]:
         return {}
 
 
-def _show(tokens: np.ndarray, dataset: Dataset) -> Shown:
-    """``tokens`` [n, L] as texts or as one image."""
-    if dataset.alphabet:
-        return Shown(tuple(decode(row, dataset.alphabet) for row in tokens))
-    height, width = dataset.image_shape or (1, dataset.length)
-    return _image(tokens.reshape(-1, height, width), dataset.vocabulary)
+def _show(tokens: np.ndarray, dataset: Dataset, content: str) -> Shown:
+    """``tokens`` [n, L] as texts or as one picture."""
+    if can_be_drawn(content) or not dataset.alphabet:
+        picture, density = draw(tokens, dataset, content)
+        midi = midi_file(split(read_score(tokens, dataset))) if content == "chorales" else b""
+        return Shown(picture=picture, density=density, midi=midi)
+    return Shown(tuple(decode(row, dataset.alphabet) for row in tokens))
 
 
 def decode(tokens: np.ndarray, alphabet: Sequence[str]) -> str:
     """Token indices to text; what lies outside the alphabet (a mask) becomes `MASK_SIGN`."""
     return "".join(alphabet[token] if 0 <= token < len(alphabet) else MASK_SIGN for token in tokens.tolist())
-
-
-def _image(images: np.ndarray, levels: int) -> Shown:
-    """Images [n, H, W] in rows of three as one PNG; masked pixels are blue, the gaps transparent."""
-    count, height, width = images.shape
-    across = min(3, count)
-    down = -(-count // across)
-    canvas = np.zeros((down * (height + 1) - 1, across * (width + 1) - 1, 4))
-    for index, image in enumerate(images):
-        top, left = (index // across) * (height + 1), (index % across) * (width + 1)
-        grey = 1.0 - np.clip(image / max(levels - 1, 1), 0.0, 1.0)
-        colour = np.stack([grey, grey, grey, np.ones_like(grey)], axis=-1)
-        colour[image >= levels] = (0.25, 0.45, 0.85, 1.0)
-        canvas[top : top + height, left : left + width] = colour
-    canvas = canvas.repeat(_UPSCALE, axis=0).repeat(_UPSCALE, axis=1)
-    buffer = io.BytesIO()
-    matplotlib.image.imsave(buffer, canvas, format="png", metadata=dict[str, Any](Software=None))
-    return Shown(image=data_uri(buffer.getvalue(), "image/png"), width=canvas.shape[1])
 
 
 def data_uri(content: bytes, kind: str) -> str:
