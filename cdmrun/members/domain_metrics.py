@@ -70,7 +70,6 @@ MEMBERS = (
         featured=True,
         log_scale=True,
         unbounded=True,
-        floor="training data",
         description=(
             "Fréchet distance of the valid samples to held-out molecules in the activations of ChemNet. It falls as "
             "samples get more and is never 0: read it against the same number of training molecules. Samples that are "
@@ -90,7 +89,6 @@ MEMBERS = (
         floor="training data",
         featured=True,
         log_scale=True,
-        floor="training data",
         description=(
             "Fréchet distance of the samples to held-out images in the activations of a small network that the "
             "workflow trains and freezes. Its scale is that of this network, and it falls as samples get more: read "
@@ -139,7 +137,6 @@ MEMBERS = (
         needs="chorales",
         floor="training data",
         unbounded=True,
-        floor="training data",
         description=(
             "How far each voice ranges within a sample, lowest to highest note: Wasserstein distance of its law to "
             "that of held-out pieces, mean over voices; ∞ where a voice is never heard."
@@ -170,7 +167,6 @@ MEMBERS = (
         exactness="estimate",
         reads="samples",
         needs="chorales",
-        floor="training data",
         floor="training data",
         description=(
             "How long two successive notes of a voice are held: total variation distance of its law to that of "
