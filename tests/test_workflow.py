@@ -374,7 +374,7 @@ def test_failing_experiment_stops_no_other(tmp_path: Path) -> None:
     # the report as the last message says, and why there is none without the option
     command = shlex.split(hint.split(":", 1)[1])
     refused = run_command(*[word for word in command if word != "--partial"], cwd=tmp_path)
-    assert (refused.returncode, "3 products that tables are made of are missing" in refused.stderr) == (1, True)
+    assert (refused.returncode, "4 products that tables are made of are missing" in refused.stderr) == (1, True)
     made = run_command(*command, cwd=tmp_path)
     assert made.returncode == 0, made.stderr
     page = (results / "report.html").read_text()
@@ -382,12 +382,12 @@ def test_failing_experiment_stops_no_other(tmp_path: Path) -> None:
     assert "words.txt: 28 characters after cleaning" in failures
     assert "remedy: give a longer text" in failures
     assert failures.count('class="state failed"') == 1
-    assert failures.count("waits for data/text-") == 9
+    assert failures.count("waits for data/text-") == 13
     assert 'id="tiny-tables"' in page
     # the cause removed, the same command goes on: nothing of the other experiment is made again
     write_words(tmp_path / "words.txt")
     jobs = planned_jobs(tmp_path, bad, good)
-    assert (jobs["fetch"], jobs["teacher"], jobs["scores"], jobs["table"], jobs["report"]) == (1, 1, 2, 1, 1)
+    assert (jobs["fetch"], jobs["teacher"], jobs["scores"], jobs["table"], jobs["report"]) == (1, 1, 3, 1, 1)
 
 
 def test_failing_job_keeps_the_rest(folder: Path, tmp_path: Path) -> None:
