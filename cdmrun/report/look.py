@@ -20,9 +20,10 @@ _COLOURS = {
     ("cdm", "mixture"): "#E69F00",
     ("cdm", "hmm"): "#009E73",
     ("cdm", "autoregressive"): "#D55E00",
+    ("cdm", "markov"): "#117733",
     ("cdm", "joint"): "#0072B2",
 }
-_SPARE = ("#B8A000", "#117733", "#44AA99", "#AA4499")
+_SPARE = ("#B8A000", "#999933", "#44AA99", "#AA4499")
 _MARKERS = {
     ("tau_leaping", ""): "v",
     ("analytic", ""): "^",

@@ -159,3 +159,15 @@ def test_students_may_be_one_a_step_count() -> None:
     models = {n: network(process, "factorized", "clean") for n in (1, 2)}
     sampler = student_sampler(models, 2)
     assert {id(step.kernel.model) for step in sampler.steps} == {id(models[2])}
+
+
+@pytest.mark.parametrize("matches", ["clean", "step"])
+def test_a_way_of_decoding_reaches_the_family_and_changes_no_sample(matches: str) -> None:
+    model = network(make_case("absorbing", V=V).process, "autoregressive", matches)
+    drawn = [
+        student_sampler(model, 2, decoding=decoding).sample(50, generator(3)) for decoding in ("sequential", "scan")
+    ]
+    assert torch.equal(*drawn)
+    model.head.window = 9  # wider than any that is scanned
+    with pytest.raises(ValueError, match="window is 9, at most 2"):
+        student_sampler(model, 2, decoding="scan").sample(2, generator())
