@@ -58,7 +58,7 @@ lint: $(READY)  ## check style (ruff), types (mypy) and the shipped specs
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
-	$(BIN)/cdmrun validate specs/*.yaml specs/demo/*.yaml specs/ablations/*.yaml specs/gpu/*.yaml specs/tiny/*.yaml
+	$(BIN)/cdmrun validate specs/*.yaml specs/demo/*.yaml specs/ablations/*.yaml specs/gpu/*.yaml specs/search/*.yaml specs/tiny/*.yaml
 
 clean:  ## remove caches; results and .venv stay
 	rm -rf .pytest_cache .mypy_cache .ruff_cache .hypothesis build dist *.egg-info

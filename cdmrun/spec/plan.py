@@ -168,6 +168,7 @@ class _Linker:
         scoring = {
             "metrics": self.metrics,
             "held_out": evaluation["held_out"],
+            "held_out_split": evaluation["held_out_split"],
             "draws": evaluation["draws"],
             "timing": evaluation["timing"],
             "infills": evaluation["infills"],

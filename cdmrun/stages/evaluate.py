@@ -99,9 +99,11 @@ def _sampler_scores(
     job: Job, dataset: Dataset, sampler: Sampler, nfe: int, laws: ExactLaws | None
 ) -> list[tuple[str, Score]]:
     """Scores that read the sampler's kernels or its law, not its samples."""
-    held_out = None
-    if "test" in dataset.splits:
-        sequences = dataset.splits["test"][: job.config["held_out"]].astype(np.int64)
+    held_out, split = None, job.config["held_out_split"]
+    if split in dataset.splits:
+        sequences = dataset.splits[split][: job.config["held_out"]].astype(np.int64)
+        if not len(sequences):
+            raise UserError(f"{dataset.name} has no {split} split", "take evaluation.held_out_split: test")
         held_out = torch.from_numpy(sequences).to(job.device)
     # the same noise for every method: differences between them then vary less than either
     randomness = partial(job.generator, 7, nfe)

@@ -78,6 +78,7 @@ def test_configs_and_slugs(write: Write) -> None:
     assert first["scores"].config == {
         "metrics": ["nll_bound", "judge_nll"],
         "held_out": 1024,
+        "held_out_split": "test",
         "draws": 4,
         "timing": True,
         "infills": 256,
@@ -251,3 +252,15 @@ def test_the_released_grid_is_the_teachers_in_training_only(write: Write) -> Non
     path = write(text + "students:\n  halving: {method: progressive, nfe: [2, 1], grid: released}\n")
     grids = {run.kind: run.config["grid"] for run in build_plan([path]).runs.values() if "grid" in run.config}
     assert grids == {"students": "released", "samples": "uniform"}
+
+
+def test_another_held_out_split_scores_anew_and_trains_nothing(write: Write) -> None:
+    samples = "evaluation: {samples: 200,"
+    assert samples in TEXT
+    on_test, on_judge = (
+        build_plan([write(TEXT.replace(samples, f"{samples} held_out_split: {split},"))]) for split in ("test", "judge")
+    )
+    assert build_plan([write(TEXT)]).runs.keys() == on_test.runs.keys()
+    changed = set(on_judge.runs) - set(on_test.runs)
+    assert changed
+    assert {on_judge.runs[key].kind for key in changed} == {"scores"}
