@@ -6,6 +6,14 @@
 cd "$SLURM_SUBMIT_DIR" || exit 1
 end=.snakemake/slurm/$SLURM_JOB_ID.end
 rm -f "$end"
+# A controller that has only just come back may start a job before it knows its nodes' devices (seen with 22.05): one
+# that was promised a GPU and is shown none goes back to the queue, once.
+blind=.snakemake/slurm/$SLURM_JOB_ID.blind
+if [[ ! $SLURM_JOB_GPUS && ! -e $blind && $(scontrol -o show job "$SLURM_JOB_ID") =~ TresPerNode=[^\ ]*gpu[^\ ]*:[1-9] ]]; then
+    echo "promised a GPU, and shown none; back to the queue" >&2
+    touch "$blind"
+    scontrol requeue "$SLURM_JOB_ID" && exit 143
+fi
 limit= cancelled= signalled=yes
 trap 'signalled=yes limit=yes; trap "" USR1; kill -USR1 0' USR1
 trap 'signalled=yes cancelled=yes' TERM

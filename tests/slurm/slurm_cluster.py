@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import getpass
 import os
+import re
 import shutil
 import signal
 import socket
@@ -44,7 +46,7 @@ SchedulerParameters=batch_sched_delay=0,sched_interval=1,sched_min_interval=0,bf
 PreemptType=preempt/partition_prio
 PreemptMode=REQUEUE
 MinJobAge=300
-KillWait=15
+KillWait=60
 GresTypes=gpu
 NodeName={host} NodeAddr=127.0.0.1 CPUs=8 Boards=1 SocketsPerBoard=1 CoresPerSocket=8 ThreadsPerCore=1 \
 RealMemory=64000 Gres=gpu:fake:2 State=UNKNOWN
@@ -65,11 +67,28 @@ export SLURM_CONF='{folder}/slurm.conf'
 exec {srun} "$@"
 """
 
-#: Notes the devices of each job on the way to the real program.
+#: Notes the devices of each job before it becomes the real program. A student's training halts at each line of progress
+#: while there is a brake, as by `kill -STOP`: what a test does to it then depends on nobody's speed.
 CDMRUN = """\
-#!/bin/sh
-echo "${{SLURM_JOB_ID:-none}} $1 $2 ${{CUDA_VISIBLE_DEVICES:-none}}" >> '{folder}/starts.txt'
-exec '{cdmrun}' "$@"
+#!{python}
+import os, signal, sys
+from pathlib import Path
+from cdmrun.cli import main
+
+folder, stage = Path({folder!r}), sys.argv[1]
+with open(folder / "starts.txt", "a") as starts:
+    devices = os.environ.get("CUDA_VISIBLE_DEVICES") or "none"
+    print(os.environ.get("SLURM_JOB_ID", "none"), *sys.argv[1:3], devices, file=starts)
+if stage == "distill" and "SLURM_JOB_ID" in os.environ:
+    from cdmrun.stages.job import Job
+    report = Job.progress
+    def halting(*arguments, **named):
+        report(*arguments, **named)
+        if (folder / "brake").exists():
+            (folder / "halted").write_text(str(os.getpid()))
+            os.kill(os.getpid(), signal.SIGSTOP)
+    Job.progress = halting
+main()
 """
 
 
@@ -96,13 +115,13 @@ class Cluster:
         self.folder = folder
         self.bin = folder / "bin"
         names = {
-            "folder": folder,
+            "folder": str(folder),
             "host": socket.gethostname().split(".")[0],
             "user": getpass.getuser(),
             "controller_port": _free_port(),
             "node_port": _free_port(),
             "srun": shutil.which("srun"),
-            "cdmrun": Path(sys.executable).parent / "cdmrun",
+            "python": sys.executable,
         }
         for name in ("state", "spool", "bin"):
             (folder / name).mkdir()
@@ -127,7 +146,7 @@ class Cluster:
 
     def stop(self) -> None:
         """End all jobs and both daemons, by force if they do not go by themselves."""
-        if self._process("slurmctld"):
+        if self._process("slurmctld.pid"):
             self.ask("scancel", "--user", getpass.getuser())
         for name in ("slurmd", "slurmctld"):
             self._end(name, signal.SIGTERM)
@@ -138,9 +157,33 @@ class Cluster:
         self._daemon("slurmctld")
         wait_for(lambda: "UP" in self.ask("scontrol", "ping"), 30, "slurmctld")
 
-    def kill_controller(self) -> None:
-        """Take slurmctld away without a word."""
+    def kill_controller(self, job: str) -> None:
+        """Take slurmctld away without a word, once it has saved that a job runs: what it has not, it would forget."""
+        known = time.time()
+        self.ask("scontrol", "update", f"JobId={job}", "Comment=known")
+        saved = self.folder / "state/job_state"
+        wait_for(lambda: saved.exists() and saved.stat().st_mtime > known, 60, "slurmctld saving its state")
         self._end("slurmctld", signal.SIGKILL)
+
+    def brake(self) -> None:
+        """From now on trainings halt at their next line of progress."""
+        (self.folder / "brake").touch()
+
+    def halted(self) -> bool:
+        """Whether a training has halted at the brake."""
+        process = self._process("halted")
+        return process is not None and _in_state(process, psutil.STATUS_STOPPED)
+
+    def release(self, after: signal.Signals | None = None) -> None:
+        """Let a halted training go on, if need be not before a signal waits for it."""
+        process = self._process("halted")
+        if process is not None and self.halted() and (after is None or after in _pending(process)):
+            process.send_signal(signal.SIGCONT)
+
+    def release_for_good(self) -> None:
+        """Take the brake away."""
+        (self.folder / "brake").unlink()
+        self.release()
 
     def ask(self, *command: str) -> str:
         """What a SLURM program prints, errors too."""
@@ -169,20 +212,20 @@ class Cluster:
             raise RuntimeError(f"{name} does not start: {done.stderr}\n{self.logs()}")
 
     def _process(self, name: str) -> psutil.Process | None:
-        """The daemon's process, if it is alive."""
+        """The process whose number stands in a file, if it is alive."""
         try:
-            process = psutil.Process(int((self.folder / f"{name}.pid").read_text()))
-            return process if process.status() != psutil.STATUS_ZOMBIE else None
+            process = psutil.Process(int((self.folder / name).read_text()))
+            return None if _in_state(process, psutil.STATUS_ZOMBIE) else process
         except (OSError, ValueError, psutil.NoSuchProcess):
             return None
 
     def _end(self, name: str, number: signal.Signals) -> None:
-        process = self._process(name)
+        process = self._process(f"{name}.pid")
         if process is None:
             return
         process.send_signal(number)
         try:
-            wait_for(lambda: self._process(name) is None, 10, f"the end of {name}")
+            wait_for(lambda: self._process(f"{name}.pid") is None, 10, f"the end of {name}")
         except TimeoutError:
             process.kill()
         (self.folder / f"{name}.pid").unlink(missing_ok=True)
@@ -196,6 +239,20 @@ class Cluster:
                     process.kill()
             except (psutil.Error, OSError):  # it has ended, or is somebody else's
                 continue
+
+
+def _in_state(process: psutil.Process, state: str) -> bool:
+    with contextlib.suppress(psutil.NoSuchProcess):
+        return bool(process.status() == state)
+    return False
+
+
+def _pending(process: psutil.Process) -> set[signal.Signals]:
+    """The signals that wait for a process."""
+    with contextlib.suppress(OSError):
+        line = re.search(r"^ShdPnd:\t(\w+)$", Path(f"/proc/{process.pid}/status").read_text(), re.MULTILINE)
+        return {number for number in signal.Signals if line and int(line[1], 16) >> (number - 1) & 1}
+    return set()
 
 
 def wait_for(condition: Callable[[], bool], seconds: float, what: str) -> None:

@@ -18,7 +18,7 @@ from workflow_cases import REPOSITORY
 
 pytestmark = pytest.mark.slurm
 
-#: One training long enough to be stopped half-way; it never writes a checkpoint but when it is asked to stop.
+#: A training that never writes a checkpoint but when it is asked to stop.
 SPEC = """\
 name: small
 data: {kind: potts_ring, states: 2, length: 2}
@@ -30,7 +30,7 @@ students:
     family: {kind: factorized}
     nfe: [1, 2]
     model: {layers: 1, width: 16, heads: 1}
-    train: {steps: 8000, batch: 8, log_every: 50, checkpoint_every: 3600}
+    train: {steps: 400, batch: 8, log_every: 50, checkpoint_every: 3600}
 baselines:
   analytic: {nfe: [1, 2]}
 evaluation: {samples: 16}
@@ -39,8 +39,8 @@ evaluation: {samples: 16}
 #: Poll often, wait little for files: one machine, jobs of seconds.
 QUICK = ("--seconds-between-status-checks", "1", "--latency-wait", "10")
 
-#: Seconds that a workflow or a training may take on a busy machine; the plugin polls ever less often.
-PATIENCE = 300
+#: Seconds that a workflow or a training may take on a very busy machine; the plugin polls ever less often.
+PATIENCE = 600
 
 #: Stages that ask for a GPU.
 ON_GPU = {"train", "distill", "sample", "evaluate"}
@@ -103,17 +103,30 @@ class Workflow:
 
     def steps(self) -> list[int]:
         """The steps that the last attempt at the training has reported."""
-        return [int(step) for step in re.findall(r": (\d+)/8000 ", self.log())]
+        return [int(step) for step in re.findall(r": (\d+)/400 ", self.log())]
 
-    def until_step(self, step: int) -> str:
-        """Wait until the training has come to a step; the SLURM job that trains."""
-        self.until(lambda: max(self.steps(), default=0) >= step, PATIENCE, f"a training at step {step}")
+    def until_halted(self) -> str:
+        """Wait until the training has halted at the brake; the SLURM job that trains."""
+        self.until(lambda: self.cluster.halted(), PATIENCE, "a training at the brake")
         return self.trainings()[-1].job
 
-    def until_stopped(self) -> int:
-        """Wait until the training has stopped with a checkpoint; the step that it came to."""
-        self.until(lambda: "stopped at step" in self.log(), 60, "a training that stopped")
+    def until_stopped(self, by: signal.Signals) -> int:
+        """Wait until a signal has come to the halted training, and it has written its checkpoint; at which step."""
+
+        def stopped() -> bool:
+            self.cluster.release(after=by)  # again and again: SLURM itself sends SIGCONT before SIGTERM
+            return "stopped at step" in self.log()
+
+        self.until(stopped, PATIENCE, "a training that stopped")
         return int(re.findall(r"stopped at step (\d+)", self.log())[0])
+
+    def check_goes_on_after(self, step: int) -> None:
+        """The last attempt at the training has taken no step again: its first line of progress is the next one."""
+        assert self.steps()[0] == -(-(step + 1) // 50) * 50
+
+    def until_made(self, slug: str) -> None:
+        """Wait until a product is complete."""
+        self.until(lambda: bool([*(self.folder / "results").glob(f"{slug}-*/manifest.json")]), PATIENCE, slug)
 
     def trainings(self) -> list[Start]:
         """Every start of the training."""
@@ -142,7 +155,7 @@ def check_equal(folder: Path, local: Path) -> None:
     assert (folder / "results/report.html").stat().st_size > 1000
 
 
-@pytest.fixture(scope="module")
+@pytest.fixture
 def cluster() -> Iterator[Cluster]:
     """A running SLURM; whatever happens, nothing is left of it."""
     with tempfile.TemporaryDirectory(prefix="slurm-", ignore_cleanup_errors=True) as folder:
@@ -156,10 +169,10 @@ def cluster() -> Iterator[Cluster]:
 
 
 @pytest.fixture(scope="module")
-def local(cluster: Cluster, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def local(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The same experiment without SLURM."""
     folder = tmp_path_factory.mktemp("local") / "checkout"
-    with Workflow(folder, cluster, "--cores", "2") as workflow:
+    with Workflow(folder, Cluster(tmp_path_factory.mktemp("no-cluster")), "--cores", "2") as workflow:
         workflow.finish()
     return folder
 
@@ -172,22 +185,27 @@ def check_devices(cluster: Cluster) -> None:
 
 def test_generic_profile(cluster: Cluster, local: Path, tmp_path: Path) -> None:
     """The training is warned of its time limit, then cancelled, then the controller is away: no step is taken twice."""
+    cluster.brake()
     with Workflow(tmp_path / "checkout", cluster, "--workflow-profile", "profiles/slurm-generic", *QUICK) as workflow:
-        first = workflow.until_step(100)
+        first = workflow.until_halted()
         cluster.ask("scancel", "--batch", "--signal=USR1", first)  # what --signal=B:USR1@180 does
-        stopped = workflow.until_stopped()
-        second = workflow.until_step(stopped + 100)
+        stopped = workflow.until_stopped(signal.SIGUSR1)
+        second = workflow.until_halted()
+        workflow.check_goes_on_after(stopped)
         cluster.ask("scancel", second)
-        stopped = workflow.until_stopped()
-        workflow.until_step(stopped + 100)
-        cluster.kill_controller()
+        stopped = workflow.until_stopped(signal.SIGTERM)
+        third = workflow.until_halted()
+        workflow.check_goes_on_after(stopped)
+        workflow.until_made("scores/analytic")
+        cluster.kill_controller(third)
+        cluster.release_for_good()  # it ends while nobody is there to be told
+        workflow.until_made("students/cdm-factorized")
         time.sleep(12)
         cluster.start_controller()
         workflow.finish()
-        jobs = [start.job for start in workflow.trainings()]
-        assert jobs == [first, first, jobs[-1]], "near the time limit the same job is queued again"
-        assert jobs[-1] != first, "after scancel Snakemake submits another"
-        assert workflow.steps()[0] == -(-(stopped + 1) // 50) * 50, "it goes on after the step that it stopped at"
+        assert [start.job for start in workflow.trainings()] == [first, second, third]
+        assert second == first, "near the time limit the same job is queued again"
+        assert third != first, "after scancel Snakemake submits another"
     check_equal(workflow.folder, local)
     check_devices(cluster)
 
@@ -195,10 +213,14 @@ def test_generic_profile(cluster: Cluster, local: Path, tmp_path: Path) -> None:
 def test_plugin_profile(cluster: Cluster, local: Path, tmp_path: Path) -> None:
     """A job of a better partition takes the training's GPU; the training goes on afterwards, as the same job."""
     options = ("--slurm-status-command", "squeue", "--slurm-init-seconds-before-status-checks", "1")
+    cluster.brake()
     with Workflow(tmp_path / "checkout", cluster, "--workflow-profile", "profiles/slurm", *options, *QUICK) as workflow:
-        job = workflow.until_step(100)
+        job = workflow.until_halted()
         cluster.ask("sbatch", "--partition=urgent", "--gres=gpu:2", "--mem=100", "--output=/dev/null", "--wrap=sleep 2")
-        workflow.until_step(workflow.until_stopped() + 100)
+        stopped = workflow.until_stopped(signal.SIGTERM)
+        assert workflow.until_halted() == job
+        workflow.check_goes_on_after(stopped)
+        cluster.release_for_good()
         workflow.finish()
         assert [start.job for start in workflow.trainings()] == [job, job]
     check_equal(workflow.folder, local)
