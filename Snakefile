@@ -6,7 +6,8 @@
 #
 # Specs say what there is to make. Each run of the plan is one product, results/<kind>/<slug>-<id>/, complete once its
 # manifest.json is there; every rule is one `cdmrun STAGE` call that can be replayed by hand. Edges between products
-# are ancient(): an id says everything about a product, so nothing but a new id makes anything anew.
+# are ancient(): an id says everything about a product, so nothing but a new id makes anything anew; unless what it was
+# made from is gone, or has been made again and differs.
 #
 #   snakemake --cores all                                         every specs/*.yaml
 #   snakemake --cores all --config specs=a.yaml,b.yaml out=DIR    these, under DIR
@@ -33,6 +34,7 @@ wildcard_constraints:
 
 rule all:
     input:
+        flow.products,
         flow.tables,
         f"{OUT}/report.html",
 
@@ -48,7 +50,7 @@ rule fetch:
 
 
 rule judge:
-    input: lambda w: ancient(flow.inputs("judges", w.run))
+    input: lambda w: flow.inputs("judges", w.run)
     output: f"{OUT}/judges/{{run}}/manifest.json"
     log: f"{OUT}/logs/judges/{{run}}.log"
     benchmark: f"{OUT}/benchmarks/judges/{{run}}.tsv"
@@ -58,7 +60,7 @@ rule judge:
 
 
 rule features:
-    input: lambda w: ancient(flow.inputs("features", w.run))
+    input: lambda w: flow.inputs("features", w.run)
     output: f"{OUT}/features/{{run}}/manifest.json"
     log: f"{OUT}/logs/features/{{run}}.log"
     benchmark: f"{OUT}/benchmarks/features/{{run}}.tsv"
@@ -78,7 +80,7 @@ rule anchors:
 
 
 rule teacher:
-    input: lambda w: ancient(flow.inputs("teachers", w.run))
+    input: lambda w: flow.inputs("teachers", w.run)
     output: f"{OUT}/teachers/{{run}}/manifest.json"
     log: f"{OUT}/logs/teachers/{{run}}.log"
     benchmark: f"{OUT}/benchmarks/teachers/{{run}}.tsv"
@@ -89,7 +91,7 @@ rule teacher:
 
 
 rule draws:
-    input: lambda w: ancient(flow.inputs("draws", w.run))
+    input: lambda w: flow.inputs("draws", w.run)
     output: f"{OUT}/draws/{{run}}/manifest.json"
     log: f"{OUT}/logs/draws/{{run}}.log"
     benchmark: f"{OUT}/benchmarks/draws/{{run}}.tsv"
@@ -111,7 +113,7 @@ rule labels:
 
 
 rule student:
-    input: lambda w: ancient(flow.inputs("students", w.run))
+    input: lambda w: flow.inputs("students", w.run)
     output: f"{OUT}/students/{{run}}/manifest.json"
     log: f"{OUT}/logs/students/{{run}}.log"
     benchmark: f"{OUT}/benchmarks/students/{{run}}.tsv"
@@ -133,7 +135,7 @@ rule grids:
 
 
 rule samples:
-    input: lambda w: ancient(flow.inputs("samples", w.run))
+    input: lambda w: flow.inputs("samples", w.run)
     output: f"{OUT}/samples/{{run}}/manifest.json"
     log: f"{OUT}/logs/samples/{{run}}.log"
     benchmark: f"{OUT}/benchmarks/samples/{{run}}.tsv"
@@ -144,7 +146,7 @@ rule samples:
 
 
 rule scores:
-    input: lambda w: ancient(flow.inputs("scores", w.run))
+    input: lambda w: flow.inputs("scores", w.run)
     output: f"{OUT}/scores/{{run}}/manifest.json"
     log: f"{OUT}/logs/scores/{{run}}.log"
     benchmark: f"{OUT}/benchmarks/scores/{{run}}.tsv"

@@ -13,6 +13,7 @@ from typing import Any
 
 from cdmrun.errors import UserError
 from cdmrun.spec.cards import write_cards
+from cdmrun.spec.lineage import due_again
 from cdmrun.spec.plan import build_plan
 from cdmrun.spec.plan_types import Experiment, Plan, Run
 from cdmrun.spec.shown import REPORT, wanted
@@ -51,7 +52,14 @@ class Pipeline:
         paths = [Path(p) for p in str(chosen).split(",")] if chosen else sorted(Path("specs").glob("*.yaml"))
         self.out = _plain_folder(str(config.get("out", "results")))
         self.plan = self._plan(paths)
+        self.again = due_again(self.plan, Path(self.out))
         self.experiments = {experiment.name: experiment for experiment in self.plan.experiments}
+        if self.again:
+            print(
+                f"{len(self.again)} products stand on what is gone or has been made again, and so are looked at anew: "
+                "`cdmrun status` says which, and why",
+                file=sys.stderr,
+            )
         self.specs = " ".join(shlex.quote(_operand(path)) for path in paths)
 
     @property
@@ -59,9 +67,18 @@ class Pipeline:
         """The scores table of every experiment."""
         return [f"{self.out}/tables/{name}.scores.csv" for name in self.experiments]
 
-    def inputs(self, kind: str, run: str) -> list[str]:
-        """Manifests of the products that a run needs."""
-        return [self.manifest(key) for key in self._run(kind, run).inputs.values()]
+    @property
+    def products(self) -> list[str]:
+        """The manifest of every run: Snakemake does not look for one that is gone behind another that is there."""
+        return [self.manifest(key) for key in self.plan.runs]
+
+    def inputs(self, kind: str, run: str) -> list[Any]:
+        """Manifests of the products that a run needs; ancient, so no reason to make it, but for what it is not of."""
+        from snakemake.io import ancient
+
+        needed = self._run(kind, run)
+        paths = [self.manifest(key) for key in needed.inputs.values()]
+        return paths if needed.key in self.again else [ancient(path) for path in paths]
 
     def gpus(self, kind: str, run: str) -> int:
         """How many GPUs a run of a kind that needs none can use: one, if it trains a network."""

@@ -163,7 +163,7 @@ def test_explain_shows_what_the_manifest_says(call) -> None:  # type: ignore[no-
         threads=3,
         wall_seconds=83.0,
         peak_memory_bytes=312 * 2**20,
-        input_manifests={"teacher": "abc123"},
+        input_contents={"teacher": "abc123"},
         outputs={"model.safetensors": "def456"},
         command=f"cdmrun distill {key} --out results",
     )

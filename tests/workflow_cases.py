@@ -213,7 +213,7 @@ def planned_jobs(folder: Path, *specs: Path, options: Sequence[str] = ()) -> dic
     """
     out, code = io.StringIO(), 0
     kept = dict(vars(snakemake_workflow))  # a Snakefile is executed among the globals of this module
-    path = os.getcwd()
+    path, variables = os.getcwd(), dict(os.environ)  # and it sets one
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
             snakemake_cli.main(["--dry-run", *snakemake_arguments(folder, specs), *options])
@@ -221,6 +221,8 @@ def planned_jobs(folder: Path, *specs: Path, options: Sequence[str] = ()) -> dic
         code = int(stop.code or 0)
     finally:
         os.chdir(path)
+        os.environ.clear()
+        os.environ.update(variables)
         vars(snakemake_workflow).clear()
         vars(snakemake_workflow).update(kept)
     assert code == 0, out.getvalue()

@@ -1,4 +1,4 @@
-"""Commands that change specs or products by hand: accept, gc, new."""
+"""Commands that change specs or products by hand: accept, gc, redo, new."""
 
 from __future__ import annotations
 
@@ -66,6 +66,29 @@ def gc(
         found = sorted(Path("specs").glob("**/*.yaml"))
         specs = chosen_specs([path for path in found if "base" not in path.parent.parts] or None)
     collect_garbage(specs, out, dry_run, yes)
+
+
+@app.command(rich_help_panel=ASK)
+def redo(
+    runs: Annotated[
+        list[str] | None,
+        typer.Argument(metavar="RUN", help="Runs' keys, the start of them, or their ids.", show_default=False),
+    ] = None,
+    stale: Annotated[bool, typer.Option("--stale", help="Besides, every product that older code made.")] = False,
+    dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only list what would go.")] = False,
+    yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
+    specs: SpecOption = None,
+    out: Out = RESULTS,
+) -> None:
+    """Delete products and all that was made from them, so that the next workflow makes them again.
+
+    Tables and report that show them go, too. Refuses while a job is at work on one of them.
+
+    Example: [cyan]cdmrun redo students/cdm-hmm-kjv --dry-run[/cyan]
+    """
+    from cdmrun.manage.redoing import redo as take_away
+
+    take_away(runs or [], chosen_specs(specs), out, stale, dry_run, yes)
 
 
 new_app = typer.Typer(no_args_is_help=True, help="Start something new.")

@@ -56,10 +56,16 @@ def find_garbage(out: Path, wanted: Collection[str]) -> list[Garbage]:
             if not folder.is_symlink() and manifest_of(out, key) is not None and os.path.lexists(work):
                 found.append(Garbage(key, "work", (work,), _size(work), _in_use(folder)))
         elif record_of(out, key) is not None:
-            beside = (card_path(out, key), out / "logs" / f"{key}.log", out / "benchmarks" / f"{key}.tsv")
-            paths = tuple(p for p in (folder, *beside) if os.path.lexists(p) and _stays_inside(out, p))
-            found.append(Garbage(key, _kind(out, key), paths, sum(map(_size, paths)), _in_use(folder)))
+            found.append(garbage_of(out, key, card_path(out, key)))
     return found
+
+
+def garbage_of(out: Path, key: str, *more: Path) -> Garbage:
+    """Return all there is of a run, its log and benchmark included, as something to remove; ``more`` goes with it."""
+    folder = out / key
+    beside = (out / "logs" / f"{key}.log", out / "benchmarks" / f"{key}.tsv", *more)
+    paths = tuple(p for p in (folder, *beside) if os.path.lexists(p) and _stays_inside(out, p))
+    return Garbage(key, _kind(out, key), paths, sum(map(_size, paths)), _in_use(folder))
 
 
 def remove(out: Path, garbage: Garbage) -> int:

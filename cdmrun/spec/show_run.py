@@ -80,7 +80,7 @@ def provenance(manifest: Mapping[str, Any]) -> dict[str, str]:
         "wall time": duration(wall) if isinstance(wall, int | float) else "",
         "peak memory": f"{memory / 2**20:.0f} MiB" if isinstance(memory, int | float) else "",
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
-        "inputs were": _lines(_map(manifest.get("input_manifests"))),
+        "inputs were": _lines(_map(manifest.get("input_contents"))),
         "outputs": _lines(_map(manifest.get("outputs"))),
     }
     return {name: text for name, text in found.items() if text}

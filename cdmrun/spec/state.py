@@ -4,7 +4,7 @@
 |---|---|
 | fresh | the product is complete, and its stage's code unchanged or accepted as equivalent (`cdmrun accept`) |
 | stale-code | complete, but the code of its stage has changed since |
-| stale-upstream | complete, but something it was made from is stale |
+| stale-upstream | complete, but something it was made from is stale, is gone, or has been made again and differs |
 | running | a job holds the product's lock, or reported progress a moment ago (on another machine, perhaps) |
 | interrupted | a job stopped half-way; running the workflow again resumes it |
 | failed | a job left no product, and its log says why |
@@ -25,6 +25,7 @@ from typing import Any
 from cdmrun.files import is_locked
 from cdmrun.spec.accepted import accepted_reason, is_stale
 from cdmrun.spec.joblog import ending
+from cdmrun.spec.lineage import due_again
 from cdmrun.spec.plan_types import Plan, Run
 
 STATES = ("fresh", "stale-code", "stale-upstream", "running", "interrupted", "failed", "missing")
@@ -37,6 +38,7 @@ class RunState:
     """The state of a run, one of `STATES`, and what there is to say about it.
 
     ``progress`` is what a job said last: ``step``, ``steps``, ``loss`` (nats a token), ``rate`` (steps a second).
+    ``again`` is set for a complete product that the next workflow makes again (`cdmrun.spec.lineage`).
     """
 
     state: str
@@ -44,19 +46,25 @@ class RunState:
     seconds_left: float | None = None
     wall_seconds: float | None = None
     progress: Mapping[str, Any] | None = None
+    again: bool = False
 
     @property
     def done(self) -> bool:
-        """Whether the product is complete, however old its code."""
-        return self.state in {"fresh", "stale-code", "stale-upstream"}
+        """Whether the workflow has nothing left to make here: the product is complete, however old its code."""
+        return self.state in {"fresh", "stale-code", "stale-upstream"} and not self.again
 
 
 def states(plan: Plan, out: Path) -> dict[str, RunState]:
     """Return the state of every run of a plan under the results folder ``out``."""
     found: dict[str, RunState] = {}
-    fingerprint = _fingerprints()
+    fingerprint, again = _fingerprints(), due_again(plan, Path(out))
     for key, run in plan.runs.items():  # inputs come first
         own = _own_state(run, Path(out), fingerprint)
+        if own.done and key in again:
+            found[key] = RunState(
+                "stale-upstream", f"to be made again: {again[key]}", wall_seconds=own.wall_seconds, again=True
+            )
+            continue
         stale = [name for name in run.inputs.values() if found[name].state.startswith("stale")]
         if own.state == "fresh" and stale:
             own = RunState("stale-upstream", f"{stale[0]} is {found[stale[0]].state}", wall_seconds=own.wall_seconds)

@@ -21,6 +21,7 @@ from cdmrun.errors import UserError
 from cdmrun.files import LOCK, read_json, read_map, sha256_of, write_json
 from cdmrun.spec.accepted import ACCEPTED
 from cdmrun.spec.cards import card_path, read_card
+from cdmrun.spec.lineage import input_contents
 from cdmrun.spec.plan_types import Run
 from cdmrun.stages import provenance
 from cdmrun.stages.board import Board
@@ -182,7 +183,7 @@ def is_complete(out: Path, key: str) -> bool:
         same = (
             copy["key"] == key
             and copy["code"]["fingerprint"] == provenance.fingerprint(run.stage, *run.sources)
-            and copy["input_manifests"] == _input_manifests(out, run)
+            and copy["input_contents"] == input_contents(run, out)
             and copy["outputs"] == {name: sha256_of(out / key / name) for name in copy["outputs"]}
         )
     except (UserError, OSError, KeyError, TypeError):
@@ -212,7 +213,7 @@ def finish(job: Job, seconds: float) -> None:
         "stage": job.run.stage,
         "config": dict(job.run.config),
         "inputs": dict(job.run.inputs),
-        "input_manifests": _input_manifests(job.out, job.run),
+        "input_contents": input_contents(job.run, job.out),
         "outputs": outputs,
         "code": provenance.code_state(job.run.stage, *job.run.sources),
         "versions": provenance.versions(),
@@ -227,10 +228,6 @@ def finish(job: Job, seconds: float) -> None:
     write_json(job.folder / MANIFEST_COPY, manifest)
     write_json(job.folder / MANIFEST, manifest)
     shutil.rmtree(job.work, ignore_errors=True)
-
-
-def _input_manifests(out: Path, run: Run) -> dict[str, str]:
-    return {role: sha256_of(out / key / MANIFEST) for role, key in sorted(run.inputs.items())}
 
 
 def _launcher(group: Group) -> str:
