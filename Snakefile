@@ -70,7 +70,7 @@ rule features:
 
 
 rule anchors:
-    input: lambda w: ancient(flow.inputs("anchors", w.run))
+    input: lambda w: flow.inputs("anchors", w.run)
     output: f"{OUT}/anchors/{{run}}/manifest.json"
     log: f"{OUT}/logs/anchors/{{run}}.log"
     benchmark: f"{OUT}/benchmarks/anchors/{{run}}.tsv"
@@ -102,7 +102,7 @@ rule draws:
 
 
 rule labels:
-    input: lambda w: ancient(flow.inputs("labels", w.run))
+    input: lambda w: flow.inputs("labels", w.run)
     output: f"{OUT}/labels/{{run}}/manifest.json"
     log: f"{OUT}/logs/labels/{{run}}.log"
     benchmark: f"{OUT}/benchmarks/labels/{{run}}.tsv"

@@ -203,7 +203,9 @@ def test_diff_of_specs_and_of_runs(call) -> None:  # type: ignore[no-untyped-def
 
 def test_accept(call) -> None:  # type: ignore[no-untyped-def]
     Path("a.yaml").write_text(SPEC)
-    key = keys(call, "a.yaml")["teachers"]
+    found = keys(call, "a.yaml")
+    key = found["teachers"]
+    complete(found["data"])
     complete(key, code={"fingerprint": "of other code"})
     assert "1 stale-code" in call("status", "a.yaml").out
     assert call("accept", key, "--spec", "a.yaml").code == 2  # a reason is asked for

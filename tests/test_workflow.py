@@ -13,7 +13,17 @@ from pathlib import Path
 
 import pandas as pd
 import pytest
-from workflow_cases import DIGITS, TEXT, TINY, plan_into, planned_jobs, run_command, run_workflow, write_words
+from workflow_cases import (
+    DIGITS,
+    REPOSITORY,
+    TEXT,
+    TINY,
+    plan_into,
+    planned_jobs,
+    run_command,
+    run_workflow,
+    write_words,
+)
 
 from cdmrun.spec import schema, shown, validate
 from cdmrun.spec.state import states
@@ -482,3 +492,8 @@ def test_status_of_a_complete_run(folder: Path) -> None:
     states = [state["state"] for state in json.loads(shown.stdout).values()]
     assert len(states) == 16
     assert set(states) <= {"fresh", "stale-code", "stale-upstream"}  # stale if code is edited while this runs
+
+
+def test_every_rule_leaves_it_to_the_plan_what_is_ancient() -> None:
+    """Else a deleted product would be made again, and what was made from it would not."""
+    assert "ancient(flow" not in (REPOSITORY / "Snakefile").read_text()

@@ -61,9 +61,8 @@ def states(plan: Plan, out: Path) -> dict[str, RunState]:
     for key, run in plan.runs.items():  # inputs come first
         own = _own_state(run, Path(out), fingerprint)
         if own.done and key in again:
-            found[key] = RunState(
-                "stale-upstream", f"to be made again: {again[key]}", wall_seconds=own.wall_seconds, again=True
-            )
+            state = own.state if own.state == "stale-code" else "stale-upstream"
+            found[key] = RunState(state, f"to be made again: {again[key]}", wall_seconds=own.wall_seconds, again=True)
             continue
         stale = [name for name in run.inputs.values() if found[name].state.startswith("stale")]
         if own.state == "fresh" and stale:

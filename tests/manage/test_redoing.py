@@ -52,7 +52,7 @@ def test_a_student_goes_with_its_samples_and_scores(results: Results, plan: Plan
 
 def test_a_teacher_goes_with_all_but_the_data(results: Results, plan: Plan, key_of: KeyOf) -> None:
     redo([key_of(plan, "teachers")], SPEC, results.out, yes=True)
-    assert there(results, plan) == {key_of(plan, "data")}
+    assert there(results, plan) == {key_of(plan, "data"), key_of(plan, "anchors")}
 
 
 def test_stale_ones_go(results: Results, plan: Plan, key_of: KeyOf, capsys: pytest.CaptureFixture[str]) -> None:
