@@ -124,7 +124,7 @@ rule student:
 
 
 rule grids:
-    input: lambda w: ancient(flow.inputs("grids", w.run))
+    input: lambda w: flow.inputs("grids", w.run)
     output: f"{OUT}/grids/{{run}}/manifest.json"
     log: f"{OUT}/logs/grids/{{run}}.log"
     benchmark: f"{OUT}/benchmarks/grids/{{run}}.tsv"
