@@ -61,6 +61,8 @@ def test_units(folder: Path) -> None:
 
 def test_report_shows_samples(folder: Path) -> None:
     page = (folder / "results/report.html").read_text()
+    (judge,) = (folder / "results/judges").glob("*/judge.json")
+    assert f"held-out data: {json.loads(judge.read_text())['held_out_bits_per_token']:.3f} bits/token" in page
     assert "data:image/png;base64" in page
     assert "little-digits" in page
     assert "little-text" in page

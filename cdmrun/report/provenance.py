@@ -27,6 +27,7 @@ class Origin:
     versions: str
     command: str
     complete: bool
+    note: str  # what is worth knowing of this very product: whose features, how good a judge
 
 
 def origins(plan: Plan, experiment: Experiment, out: Path) -> list[Origin]:
@@ -74,7 +75,21 @@ def _origin(key: str, feeds: tuple[str, ...], entries: int, out: Path) -> Origin
         ", ".join(f"{name} {version}" for name, version in manifest.get("versions", {}).items()),
         f"cdmrun explain {key}",
         complete,
+        _note(out / key) if complete else "",
     )
+
+
+def _note(product: Path) -> str:
+    """Which frozen network compares samples, or what a judge makes of held-out data."""
+    features, judge = _read(product / "features.json"), _read(product / "judge.json")
+    parts = []
+    if "sha256" in features:
+        parts.append(f"{features.get('weights', 'network trained here')}, sha256 {features['sha256']}")
+    if "held_out_accuracy" in features:
+        parts.append(f"accuracy on held-out images {features['held_out_accuracy']:.3f}")
+    if "held_out_bits_per_token" in judge:
+        parts.append(f"held-out data: {judge['held_out_bits_per_token']:.3f} bits/token")
+    return "; ".join(parts)
 
 
 def _read(path: Path) -> Mapping[str, Any]:
