@@ -66,6 +66,7 @@ def test_accepted_until_the_code_changes_again(results: Results, plan: Plan, cod
     code.version["train"] = 2
     assert by_kind(plan, out) == {
         "data": "fresh",
+        "anchors": "fresh",
         "teachers": "stale-code",
         "students": "stale-upstream",
         "samples": "stale-upstream",

@@ -34,6 +34,7 @@ def test_values_with_their_places_and_what_follows(results: Results) -> None:
     runs = {kind.kind: (len(kind.both), len(kind.left), len(kind.right)) for kind in found.runs}
     assert runs == {
         "data": (1, 0, 0),
+        "anchors": (1, 0, 0),
         "teachers": (1, 0, 0),
         "students": (0, 1, 1),
         "samples": (0, 1, 1),
@@ -107,7 +108,7 @@ def test_asking_for_what_no_spec_wants_any_more(results: Results, key_of: KeyOf)
 
 def test_asking_for_nothing_or_too_much(results: Results) -> None:
     results.plan(results.spec())
-    with pytest.raises(UserError, match="could be any of 5 runs"):
+    with pytest.raises(UserError, match="could be any of 6 runs"):
         ask("", None, results.out)
     with pytest.raises(UserError, match=r"did you mean 'students/"):
         ask("student/cdm-joint-potts_ring", [Path("a.yaml")], results.out)

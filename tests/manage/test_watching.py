@@ -32,7 +32,7 @@ def shown(plan: Plan, out: Path) -> str:
 
 def test_a_run_at_work_with_all_its_numbers(results: Results, plan: Plan, key_of: KeyOf) -> None:
     student = key_of(plan, "students")
-    assert shown(plan, results.out).split("\n")[0] == "5 missing"
+    assert shown(plan, results.out).split("\n")[0] == "6 missing"
     results.file(f"{student}/work/progress.json", json.dumps(PROGRESS))
     line = next(line for line in shown(plan, results.out).splitlines() if student in line)
     assert line.split() == [student, "5/10", "1.25", "12.5", "2", "min"]
@@ -51,7 +51,7 @@ def test_a_lock_tells_that_a_job_is_at_work(results: Results, plan: Plan, key_of
 
 def test_the_end(results: Results, plan: Plan, key_of: KeyOf) -> None:
     out = results.out
-    for kind in ("data", "teachers"):
+    for kind in ("data", "anchors", "teachers"):
         results.product(plan, key_of(plan, kind))
     assert not settled(plan, states(plan, out))
     # a failed student takes along what needs it

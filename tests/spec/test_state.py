@@ -51,6 +51,7 @@ def test_fresh_stale_and_what_stands_on_it(plan: Plan) -> None:
     manifest(plan, "teachers", code={"fingerprint": "train v0"})
     assert by_kind(plan) == {
         "data": "fresh",
+        "anchors": "missing",
         "teachers": "stale-code",
         "students": "stale-upstream",
         "samples": "missing",
