@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import json
-import resource
 import time
 from pathlib import Path
 
-from workflow_cases import TINY, planned_jobs, run_command
+from workflow_cases import TINY, planned_jobs, run_command, seconds_of_programs
 
 #: 100 × 10 points; what the axes do not touch is shared by all of them.
 MATRIX = f"""\
@@ -20,12 +19,6 @@ STUDENTS, ENTRIES = 111, 113
 #: Of computing, which a busy machine does not stretch: far more than it takes (2 and 6), far less than an accidental
 #: square of the number of experiments would.
 SECONDS = 20
-
-
-def seconds_of_programs() -> float:
-    """Computing time of the programs that this process has started and that have ended."""
-    used = resource.getrusage(resource.RUSAGE_CHILDREN)
-    return used.ru_utime + used.ru_stime
 
 
 def test_a_thousand_experiments(tmp_path: Path) -> None:

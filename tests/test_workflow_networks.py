@@ -29,7 +29,10 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("name", "metrics"),
     [
         ("little-digits", {"nll_bound", "entropy"}),
-        ("little-text", {"nll_bound", "judge_nll", "entropy", "self_bleu"}),
+        (
+            "little-text",
+            {"nll_bound", "judge_nll", "entropy", "self_bleu", "infill_random_match", "infill_middle_nll"},
+        ),
     ],
 )
 def test_rows(folder: Path, name: str, metrics: set[str]) -> None:
@@ -38,7 +41,10 @@ def test_rows(folder: Path, name: str, metrics: set[str]) -> None:
         assert set(rows.metric) == metrics, method
         assert set(rows.nfe) == {1, 2}, method
     assert scores.value.notna().all()
-    assert (scores.value[scores.metric != "self_bleu"] > 0).all()
+    most = scores.metric.map({"self_bleu": 100, "infill_random_match": 1})  # these may be nothing at all
+    bounded = most.notna()
+    assert scores.value[bounded].between(0, most[bounded]).all()
+    assert (scores.value[~bounded] > 0).all()
 
 
 def test_sequences_and_steps_agree_with_the_scores(folder: Path) -> None:

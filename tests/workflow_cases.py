@@ -7,6 +7,7 @@ import io
 import os
 import random
 import re
+import resource
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -230,6 +231,12 @@ def planned_jobs(folder: Path, *specs: Path, options: Sequence[str] = ()) -> dic
         return {}
     stats = out.getvalue().split("Job stats:")[1].split("total")[0]
     return {rule: int(count) for rule, count in re.findall(r"^(\w+) +(\d+)$", stats, re.MULTILINE) if rule != "all"}
+
+
+def seconds_of_programs() -> float:
+    """Computing time of the programs that this process has started and that have ended."""
+    used = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return used.ru_utime + used.ru_stime
 
 
 def plan_into(out: Path, *specs: Path) -> Plan:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+import re
 from pathlib import Path
 
 import pandas as pd
@@ -175,7 +176,9 @@ def test_latex_is_a_booktabs_table_with_panels(builder: Builder) -> None:
     write_tables(builder.plan(), builder.out)
     latex = (builder.out / "tables/text.tex").read_text()
     assert "@@" not in latex
-    assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == 2  # the table and the gains
+    labels = re.findall(r"\\label\{tab:(.*?)\}", latex)
+    assert labels == ["text-1", "text-enough", "text-gains"]
+    assert latex.count(r"\toprule") == latex.count(r"\bottomrule") == len(labels)
     assert r"\multicolumn{10}{l}{\textit{nll\_bound $\downarrow$ (bits/token)}}" in latex
     assert r"3.2000 $\pm$ 0.0099" in latex
     assert r"\multicolumn{7}{c}{3.950}" in latex
