@@ -7,6 +7,7 @@ import json
 import os
 import shlex
 import shutil
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -400,6 +401,14 @@ def test_partial_tables_are_completed(folder: Path, tmp_path: Path) -> None:
     assert planned_jobs(tmp_path, spec) == {"scores": 1, "table": 1, "report": 1}
     shutil.rmtree(tmp_path / ".snakemake")
     assert planned_jobs(tmp_path, spec) == {"scores": 1, "table": 1, "report": 1}
+
+
+def test_a_look_at_what_would_run_leaves_signals_alone(tmp_path: Path) -> None:
+    """Else SIGTERM to the group of a test run would end the programs of its tests, and not the run."""
+    (tmp_path / "tiny.yaml").write_text(TINY)
+    handler = signal.getsignal(signal.SIGTERM)
+    assert planned_jobs(tmp_path, tmp_path / "tiny.yaml")["teacher"] == 1
+    assert signal.getsignal(signal.SIGTERM) == handler
 
 
 def test_wrong_spec_ends_snakemake_with_its_place(folder: Path, tmp_path: Path) -> None:

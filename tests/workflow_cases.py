@@ -8,6 +8,7 @@ import os
 import random
 import re
 import resource
+import signal
 import subprocess
 import sys
 from collections.abc import Sequence
@@ -215,12 +216,14 @@ def planned_jobs(folder: Path, *specs: Path, options: Sequence[str] = ()) -> dic
     out, code = io.StringIO(), 0
     kept = dict(vars(snakemake_workflow))  # a Snakefile is executed among the globals of this module
     path, variables = os.getcwd(), dict(os.environ)  # and it sets one
+    terminated = signal.getsignal(signal.SIGTERM)  # which it takes, and keeps: tests could not be ended any more
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
             snakemake_cli.main(["--dry-run", *snakemake_arguments(folder, specs), *options])
     except SystemExit as stop:
         code = int(stop.code or 0)
     finally:
+        signal.signal(signal.SIGTERM, terminated)
         os.chdir(path)
         os.environ.clear()
         os.environ.update(variables)
