@@ -77,7 +77,8 @@ def _targets(own: Node, errors: list[SpecError]) -> list[Node]:
     for entry in entries:
         if entry not in good:
             message = "expected the path of a spec, or a list of them, such as base/text.yaml"
-            errors.append(entry.mark.error(("extends",), message))
+            mark = own.locate(("extends",)) if entry is node else entry.mark
+            errors.append(mark.error(("extends",), message))
     return good
 
 

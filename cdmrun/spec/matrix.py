@@ -26,7 +26,7 @@ def expand(spec: Node) -> tuple[list[Node], list[SpecError]]:
     if matrix is None:
         return [spec], []
     base = spec.without("matrix")
-    errors = list(_wrong(base, matrix))
+    errors = list(_wrong(base, matrix, spec.locate_key(("matrix",))))
     if errors:
         return [base], errors
     axes = [(path, matrix.keys[path], matrix.value[path].value) for path in matrix.value]
@@ -70,11 +70,9 @@ def _distinct(slugs: list[str]) -> list[str]:
     return [f"{slug}-v{index + 1}" for index, slug in enumerate(slugs)]
 
 
-def _wrong(base: Node, matrix: Node) -> Iterator[SpecError]:
+def _wrong(base: Node, matrix: Node, key: Mark) -> Iterator[SpecError]:
     if not matrix.is_map:
-        yield base.keys.get("matrix", matrix.mark).error(
-            ("matrix",), "expected a map of dotted paths to lists of values, such as data.length: [32, 64]"
-        )
+        yield key.error(("matrix",), "expected a map of dotted paths to lists of values, such as data.length: [32, 64]")
         return
     paths = [path.split(".") for path in matrix.value]
     for name, values in matrix.value.items():

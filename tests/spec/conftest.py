@@ -46,6 +46,45 @@ students:
     nfe: [1, 2]
 """
 
+#: A known chain, with second-order samplers and an oracle among the baselines.
+CHAIN = """\
+name: chain
+data: {kind: markov, source: random, states: 3, order: 2, length: 8, draws: 64}
+forward_process: {kind: absorbing}
+teacher: {kind: markov}
+students:
+  causal:
+    method: cdm
+    family: {kind: autoregressive, window: 2, hidden: 16}
+    target: {kind: rollout, substeps: 2, draws: 16}
+    nfe: [1, 2]
+baselines:
+  tau_leaping: {nfe: [1, 2], jumps: any_jump}
+  theta_trapezoidal: {nfe: [2, 4], theta: 0.5}
+  first_hitting: {}
+evaluation: {samples: 16, held_out: 32, metrics: [nll_bound, excess_nll_bound]}
+"""
+
+#: A process that is given by its generator, on an ordinal target.
+GENERATOR = """\
+name: generator
+data: {kind: checkerboard, size: 4}
+forward_process: {kind: matrix, generator: [[-1, 1, 0, 0], [1, -2, 1, 0], [0, 1, -2, 1], [0, 0, 1, -1]]}
+teacher: {kind: enumerated}
+students:
+  joint:
+    method: cdm
+    family: {kind: joint}
+    nfe: [1, 2]
+baselines:
+  theta_rk2: {nfe: [2, 4]}
+  uniformization: {}
+evaluation: {samples: 16, metrics: [tv, kl, chi2_p]}
+report: {orders: [tv], laws: [1]}
+"""
+#: What is broken, in every way that comes to mind.
+SPECS = [TEXT, RING, CHAIN, GENERATOR]
+
 Write = Callable[..., Path]
 Errors = Callable[..., list[SpecError]]
 
