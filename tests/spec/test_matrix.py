@@ -68,7 +68,7 @@ def test_values_with_one_slug_get_numbers(write: Write) -> None:
         ("matrix: {teacher.seed: []}", "20:24", "at least one"),
         ("matrix: {teacher.seed: 3}", "20:24", "a list of values"),
         ("matrix: {teacher.seed: [1, 1]}", "20:24", "twice"),
-        ("matrix: [1]", "20:9", "a map of dotted paths"),
+        ("matrix: [1]", "20:1", "a map of dotted paths"),
         ("matrix: {teacher: [{kind: network}], teacher.seed: [1]}", "20:38", "contains this one"),
         ("matrix: {teacher.train.stepz: [1]}", "20:10", "did you mean 'steps'?"),
         ("matrix: {teacher.train.steps: [ten]}", "20:32", "a whole number"),
