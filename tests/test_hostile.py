@@ -202,12 +202,16 @@ def test_a_spec_file_may_be_called_anything(tmp_path: Path) -> None:
         "data/a\n",
     ],
 )
-def test_a_job_takes_only_keys(key: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "argv", ["cdmrun", "fetch", "--out", "results", "--", key])
+@pytest.mark.parametrize("stage", ["train", "fetch"])  # the second takes names of data sets, too
+def test_a_job_takes_only_keys(
+    stage: str, key: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["cdmrun", stage, "--out", "results", "--", key])
     with pytest.raises(SystemExit) as stop:
         cli.main()
     assert stop.value.code == 1
-    assert "is not the key of a run" in capsys.readouterr().err
+    said = capsys.readouterr().err
+    assert "is not the key of a run" in said or (stage == "fetch" and "is not a data set known here" in said)
     assert not Path("results").exists()
 
 
