@@ -153,6 +153,7 @@ def test_a_changed_plugin_makes_stale_what_it_made(finished: tuple[Program, Path
     scores = {key for key in after if key.startswith("scores/")}  # all have the metric
     made_by_it = scores | {
         "data/bars",
+        "anchors/bars",
         "teachers/enumerated-cyclic-bars",
         "samples/warped-bars",
         "students/likelihood-sharpened-bars",
