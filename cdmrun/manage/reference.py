@@ -76,7 +76,8 @@ def _condensed(plan: Plan, experiment: Experiment, out: Path, files: Sequence[st
     """The resolved spec, and of each product by what it was made: commit, device, times; versions once for all."""
     environments: list[dict[str, Any]] = []
     products = []
-    for key in sorted(closure(plan, [key for e in experiment.entries for key in (e.scores, e.samples, e.model)])):
+    made = [key for entry in experiment.entries for key in (entry.samples, entry.model)]
+    for key in sorted(closure(plan, [*experiment.products, *made])):
         manifest = read_map(out / key / "manifest.json", "key")
         code = manifest.get("code", {})
         environment = {name: manifest.get(name) for name in ("device", "machine", "versions")}
