@@ -78,9 +78,13 @@ class Bound:
         measurable = len(bits) > 1 and bool(torch.isfinite(bits).all())
         stderr = float(bits.std() / math.sqrt(len(bits))) if measurable else math.nan
         means = torch.stack(sums).sum(0) / len(bits)
-        errors = ((torch.stack(squares).sum(0) / len(bits) - means**2).clamp_min(0.0) / len(bits)).sqrt()
+        finite = torch.isfinite(means)  # elsewhere a variance would be the difference of two infinities
+        moments = [torch.where(finite, moment, 0.0) for moment in (torch.stack(squares).sum(0) / len(bits), means)]
+        errors = ((moments[0] - moments[1] ** 2).clamp_min(0.0) / len(bits)).sqrt()
         terms_of = zip(sampler.steps, (scale * means).tolist(), (scale * errors).tolist(), strict=True)
-        steps = tuple(StepTerm(step.t, step.s, mean, error) for step, mean, error in terms_of)
+        steps = tuple(
+            StepTerm(step.t, step.s, mean, error if math.isfinite(mean) else math.nan) for step, mean, error in terms_of
+        )
         return cls(float(bits.mean()), stderr, exact, bits, steps)
 
 
