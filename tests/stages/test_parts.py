@@ -178,7 +178,9 @@ def test_a_deleted_manifest_stays_away_if_anything_is_different(whole: Many, man
         copy.write_text(copy.read_text().replace('"fingerprint": "', '"fingerprint": "0'))
     elif change == "an input":
         manifest = many.out / many.plan.runs[many.samples].inputs["teacher"] / "manifest.json"
-        manifest.write_text(manifest.read_text() + " ")
+        held = json.loads(manifest.read_text())
+        held["outputs"]["one-more.json"] = next(iter(held["outputs"].values()))
+        manifest.write_text(json.dumps(held))
     elif change == "no copy":
         copy.unlink()
     else:
