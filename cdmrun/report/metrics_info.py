@@ -52,27 +52,11 @@ class MetricInfo:
 #: Below this an exact distance is rounding: a perfect sampler's.
 NUMERICAL_ZERO = 1e-13
 
-#: Metrics of molecules, which scores from elsewhere may have.
-_FOREIGN = {
-    info.name: info
-    for info in (
-        MetricInfo(
-            "validity",
-            "Valid samples",
-            "",
-            "higher",
-            "estimate",
-            "The share of samples that are valid objects of their kind.",
-        ),
-        MetricInfo("fcd", "FCD", "", "lower", "estimate", "Fréchet ChemNet distance to held-out molecules."),
-    )
-}
-
 
 def metric_info(name: str, unit: str = "") -> MetricInfo:
     """What is known of metric ``name``; an unknown one is shown under its own name, lower taken as better."""
     if name not in metric_names():
-        return _FOREIGN.get(name) or MetricInfo(name, name, unit, "lower", "estimate", "")
+        return MetricInfo(name, name, unit, "lower", "estimate", "")
     known = metric(name)
     return MetricInfo(
         name,
