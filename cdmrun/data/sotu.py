@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import json
 
-from cdmrun.data.cleaning import TEXT8_ALPHABET, check_length, split_windows, text8_clean
+from cdmrun.data.cleaning import check_length, text8_clean
 from cdmrun.data.dataset import Dataset
+from cdmrun.data.documents import split_of, text_dataset
 from cdmrun.data.fetch import Asset, failure, fetch, unpack
 
 ASSET = Asset(
@@ -17,10 +18,6 @@ ASSET = Asset(
     client="npm",
 )
 ASSETS = (ASSET,)
-# Places within every twenty years that were spoken in, since the style drifts over 230 of them: 10 % and 15 %.
-_PERIOD = 20
-_TEST = frozenset({4, 14})
-_JUDGE = frozenset({1, 8, 17})
 
 
 def load_sotu(length: int = 64) -> Dataset:
@@ -34,27 +31,13 @@ def load_sotu(length: int = 64) -> Dataset:
     length = check_length(length)
     spoken = addresses(fetch(ASSET))
     years = sorted({year for year, _ in spoken})
-    documents: dict[str, list[str]] = {"train": [], "judge": [], "test": []}
-    for year, text in spoken:
-        documents[split_of(years.index(year))].append(text8_clean(text))
-    return Dataset(
-        name="sotu",
-        vocabulary=len(TEXT8_ALPHABET),
-        length=length,
-        splits=split_windows(documents, TEXT8_ALPHABET, length),
-        table=None,
-        ordinal=False,
-        alphabet=TEXT8_ALPHABET,
-        image_shape=None,
+    return text_dataset(
+        "sotu",
+        ((split_of(years.index(year)), text8_clean(text)) for year, text in spoken),  # style drifts over the years
+        length,
         source=f"State of the Union addresses {years[0]} to {years[-1]}, from package {ASSET.requirement}",
         licence="database PDDL 1.0, texts CC0 1.0; package Apache-2.0",
     )
-
-
-def split_of(place: int) -> str:
-    """The split of all addresses of a year, by its place among the years, from 0."""
-    place %= _PERIOD
-    return "test" if place in _TEST else "judge" if place in _JUDGE else "train"
 
 
 def addresses(content: bytes) -> list[tuple[int, str]]:

@@ -7,15 +7,12 @@ import re
 from itertools import pairwise
 from pathlib import Path
 
-from cdmrun.data.cleaning import TEXT8_ALPHABET, check_alphabet, check_length, clean, split_windows
+from cdmrun.data.cleaning import TEXT8_ALPHABET, check_alphabet, check_length, clean
 from cdmrun.data.dataset import Dataset
+from cdmrun.data.documents import split_of, text_dataset
 from cdmrun.errors import UserError
 
 BLOCKS = 50
-# Places within every twenty blocks: spread over the text, so that each split sees all of it; 10 % and 15 %.
-_PERIOD = 20
-_TEST = frozenset({4, 14})
-_JUDGE = frozenset({1, 8, 17})
 _SEPARATORS = (("\n\n", r"\n\s*\n"), ("\n", r"\n"), (" ", r"\s+"))
 
 
@@ -48,27 +45,14 @@ def load_text(file: str, length: int = 64, alphabet: str = TEXT8_ALPHABET) -> Da
             f"{path}: {size} characters after cleaning; windows of {length} need at least {needed}",
             "give a longer text or a smaller length, or check that `alphabet:` has the characters of the text",
         )
-    documents: dict[str, list[str]] = {"train": [], "judge": [], "test": []}
-    for number, block in enumerate(blocks):
-        documents[split_of(number)].append(block)
-    return Dataset(
-        name="text",
-        vocabulary=len(alphabet),
-        length=length,
-        splits=split_windows(documents, alphabet, length),
-        table=None,
-        ordinal=False,
-        alphabet=alphabet,
-        image_shape=None,
+    return text_dataset(
+        "text",
+        ((split_of(number), block) for number, block in enumerate(blocks)),
+        length,
         source=f"file {path.name} (sha256 {hashlib.sha256(content).hexdigest()})",
         licence="the user's own file",
+        alphabet=alphabet,
     )
-
-
-def split_of(block: int) -> str:
-    """The split that a block belongs to, by its number from 0."""
-    place = block % _PERIOD
-    return "test" if place in _TEST else "judge" if place in _JUDGE else "train"
 
 
 def split_blocks(text: str, blocks: int = BLOCKS) -> list[str]:

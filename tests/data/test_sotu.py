@@ -9,6 +9,7 @@ import pytest
 from fetched import load_or_skip
 
 from cdmrun.data import Dataset, leakage, sotu
+from cdmrun.data.documents import split_of
 from cdmrun.data.fetch import fetch, pack
 from cdmrun.errors import UserError
 
@@ -36,7 +37,7 @@ def test_every_split_is_spread_over_the_years() -> None:
     years = sorted({year for year, _ in sotu.addresses(fetch(sotu.ASSET))})
     assert (years[0], years[-1], len(years)) == (1790, 2021, 231)
     for split in ("train", "judge", "test"):
-        chosen = [year for place, year in enumerate(years) if sotu.split_of(place) == split]
+        chosen = [year for place, year in enumerate(years) if split_of(place) == split]
         assert chosen[0] < 1800
         assert chosen[-1] > 2005
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from cdmrun.data import load
-from cdmrun.data.text import split_blocks, split_of
+from cdmrun.data.text import split_blocks
 from cdmrun.errors import UserError
 
 WORDS = ["lorem", "ipsum", "dolor", "sit", "amet", "consetetur", "sadipscing", "elitr"]
@@ -60,14 +60,6 @@ def test_texts_without_paragraphs_are_split_too(glue: str) -> None:
     blocks = split_blocks(text)
     assert 45 <= len(blocks) <= 50
     assert "".join("".join(blocks).split()) == "".join(text.split())
-
-
-def test_every_split_is_spread_over_the_text() -> None:
-    places = {name: [i for i in range(50) if split_of(i) == name] for name in ("train", "judge", "test")}
-    assert sum(map(len, places.values())) == 50
-    for numbers in places.values():
-        assert min(numbers) < 10
-        assert max(numbers) > 40
 
 
 def test_own_alphabet(tmp_path: Path) -> None:
