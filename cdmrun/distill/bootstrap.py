@@ -11,19 +11,20 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import torch
 from torch import Tensor
 
-from cdmrun.distill.cdm import revealed_between, student_law
-from cdmrun.distill.steps import StepBatch, StepSchedule
+from cdmrun.distill.cdm import TeacherMatching, revealed_between, student_law
+from cdmrun.distill.steps import StepBatch
 from cdmrun.models import ConditionalModel
 from cdmrun.samplers.kernels import Analytic
 from cdmrun.samplers.student import StepStudent
-from cdmrun.training.sources import Source
 
 
-class BootstrapMatching:
+@dataclass(eq=False)
+class BootstrapMatching(TeacherMatching):
     """−log q of what a short step of the teacher and the averaged student make of x_t; nats a token.
 
     Parameters
@@ -32,22 +33,10 @@ class BootstrapMatching:
         K, into how many a step is divided.
     """
 
-    def __init__(
-        self,
-        student: ConditionalModel,
-        teacher: ConditionalModel,
-        source: Source,
-        steps: StepSchedule,
-        batch: int,
-        count: int,
-    ) -> None:
-        self.student = student
-        self.teacher = teacher
-        self.source = source
-        self.steps = steps
-        self.batch = batch
-        self.count = count
-        self.averaged = student
+    count: int
+
+    def __post_init__(self) -> None:
+        self.averaged = self.student
 
     def use_average(self, average: Sequence[Tensor]) -> None:
         """Let the target be the average of the weights that the training loop keeps, always as it stands there."""

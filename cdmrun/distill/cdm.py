@@ -10,6 +10,8 @@ whole argument; `soft` and `bootstrap` are the other targets.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import torch
 from torch import Tensor
 
@@ -26,6 +28,7 @@ from cdmrun.training.sources import PairSource, Source
 FORWARD_KL = divergence("forward_kl")
 
 
+@dataclass(eq=False)
 class SampledMatching:
     """Scores of draws from the joint of clean data and noise; nats a token.
 
@@ -40,23 +43,16 @@ class SampledMatching:
         The exact teacher whose law the draws have; with it any divergence is estimated without bias.
     """
 
-    def __init__(
-        self,
-        student: ConditionalModel,
-        pairs: PairSource,
-        steps: StepSchedule,
-        batch: int,
-        compared_by: Divergence = FORWARD_KL,
-        density: ExactTeacher | None = None,
-    ) -> None:
-        if compared_by.name != "forward_kl" and density is None:
-            raise ValueError(f"{compared_by.name} needs the density of the draws: only forward_kl is unbiased without")
-        self.student = student
-        self.pairs = pairs
-        self.steps = steps
-        self.batch = batch
-        self.compared_by = compared_by
-        self.density = density
+    student: ConditionalModel
+    pairs: PairSource
+    steps: StepSchedule
+    batch: int
+    compared_by: Divergence = FORWARD_KL
+    density: ExactTeacher | None = None
+
+    def __post_init__(self) -> None:
+        if (name := self.compared_by.name) != "forward_kl" and self.density is None:
+            raise ValueError(f"{name} needs the density of the draws: only forward_kl is unbiased without")
 
     def __call__(self, generator: torch.Generator) -> Tensor:
         at = self.steps.draw(self.batch, generator)
@@ -80,28 +76,37 @@ class SampledMatching:
         return self.density(x_t, at.t, spoken=spoken).log_prob(x)
 
 
-class ExactMatching:
+@dataclass(eq=False)
+class TeacherMatching:
+    """What an objective has that asks the teacher in every batch.
+
+    Parameters
+    ----------
+    source
+        Clean sequences, which are noised to the starts of steps.
+    steps, batch
+        Which steps a batch is made of, and how many.
+    """
+
+    student: ConditionalModel
+    teacher: ConditionalModel
+    source: Source
+    steps: StepSchedule
+    batch: int
+
+
+@dataclass(eq=False)
+class ExactMatching(TeacherMatching):
     """Divergence from an enumerated teacher's conditional, summed over every outcome; nats a token, zero at a match.
 
     Only x_t and the step are drawn; no target is sampled (Rao–Blackwell taken to its end).
     """
 
-    def __init__(
-        self,
-        student: ConditionalModel,
-        teacher: EnumeratedTeacher,
-        source: Source,
-        steps: StepSchedule,
-        batch: int,
-        compared_by: Divergence = FORWARD_KL,
-    ) -> None:
-        self.student = student
-        self.teacher = teacher
-        self.source = source
-        self.steps = steps
-        self.batch = batch
-        self.compared_by = compared_by
-        self.clean = enumerate_states(teacher.process.vocabulary, teacher.length)
+    teacher: EnumeratedTeacher
+    compared_by: Divergence = FORWARD_KL
+
+    def __post_init__(self) -> None:
+        self.clean = enumerate_states(self.teacher.process.vocabulary, self.teacher.length)
 
     def __call__(self, generator: torch.Generator) -> Tensor:
         process = self.student.process

@@ -7,6 +7,7 @@ teacher; the student of one round is the teacher of the next. The step size is a
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
@@ -37,6 +38,7 @@ def rounds(nfe: Sequence[int], start: int, count: int = 2) -> list[int]:
     return counts
 
 
+@dataclass(eq=False)
 class ComposedMatching:
     """One round's objective: at each position, composed teacher against student; nats a token.
 
@@ -55,30 +57,23 @@ class ComposedMatching:
         m, the teacher's steps in one of the student's.
     """
 
-    def __init__(
-        self,
-        student: NetworkModel,
-        teacher: ConditionalModel,
-        source: Source,
-        nfe: int,
-        batch: int,
-        compared_by: str = "forward_kl",
-        grid: str = "uniform",
-        count: int = 2,
-    ) -> None:
-        if not isinstance(student.process, Absorbing):
-            if compared_by != "forward_kl":
-                raise ValueError(f"{compared_by} is biased here: without masks the target depends on a drawn state")
-            if grid == "released":
+    student: NetworkModel
+    teacher: ConditionalModel
+    source: Source
+    nfe: int
+    batch: int
+    compared_by: str = "forward_kl"
+    grid: str = "uniform"
+    count: int = 2
+
+    def __post_init__(self) -> None:
+        self.released = self.grid == "released"
+        self.steps = StepSchedule([self.nfe], "uniform" if self.released else self.grid)
+        if not isinstance(self.student.process, Absorbing):
+            if (name := self.compared_by) != "forward_kl":
+                raise ValueError(f"{name} is biased here: without masks the target depends on a drawn state")
+            if self.released:
                 raise ValueError("the released grid is for the absorbing process")
-        self.student = student
-        self.teacher = teacher
-        self.source = source
-        self.released = grid == "released"
-        self.steps = StepSchedule([nfe], "uniform" if self.released else grid)
-        self.batch = batch
-        self.compared_by = compared_by
-        self.count = count
 
     def __call__(self, generator: torch.Generator) -> Tensor:
         x_0 = self.source(self.batch, generator)

@@ -14,22 +14,23 @@ Both take the entropy of the soft label off: terms are KL of single tokens, at l
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from itertools import pairwise
 
 import torch
 from torch import Tensor
 
-from cdmrun.distill.cdm import FORWARD_KL, revealed_between, student_law
+from cdmrun.distill.cdm import FORWARD_KL, TeacherMatching, revealed_between, student_law
 from cdmrun.distill.divergences import Divergence
 from cdmrun.distill.labels import Labels
-from cdmrun.distill.steps import StepSchedule, substeps
+from cdmrun.distill.steps import substeps
 from cdmrun.models import ConditionalModel
 from cdmrun.processes.base import safe_divide
 from cdmrun.processes.draws import draw_categorical
 from cdmrun.samplers.kernels import Analytic
-from cdmrun.training.sources import Source
 
 
+@dataclass(eq=False)
 class ChainMatching:
     """Divergence of single tokens, given the tokens before them, at labelled positions; nats a token.
 
@@ -43,13 +44,10 @@ class ChainMatching:
         Where labelled steps come from: `TeacherLabels` or `KeptLabels`, made for what the student matches.
     """
 
-    def __init__(
-        self, student: ConditionalModel, labels: Labels, batch: int, compared_by: Divergence = FORWARD_KL
-    ) -> None:
-        self.student = student
-        self.labels = labels
-        self.batch = batch
-        self.compared_by = compared_by
+    student: ConditionalModel
+    labels: Labels
+    batch: int
+    compared_by: Divergence = FORWARD_KL
 
     def __call__(self, generator: torch.Generator) -> Tensor:
         found = self.labels(self.batch, generator)
@@ -59,7 +57,8 @@ class ChainMatching:
         return (each * found.at.weight(self.student.matches)).mean() / found.x.shape[1]
 
 
-class LastLinkMatching:
+@dataclass(eq=False)
+class LastLinkMatching(TeacherMatching):
     """KL of every token under the last of the teacher's ``substeps`` analytic steps; nats a token.
 
     Unbiased for the gradient of the forward KL from the law of those steps, which tends to the teacher's own as there
@@ -67,21 +66,7 @@ class LastLinkMatching:
     of the steps before it.
     """
 
-    def __init__(
-        self,
-        student: ConditionalModel,
-        teacher: ConditionalModel,
-        source: Source,
-        steps: StepSchedule,
-        batch: int,
-        count: int,
-    ) -> None:
-        self.student = student
-        self.teacher = teacher
-        self.source = source
-        self.steps = steps
-        self.batch = batch
-        self.count = count
+    count: int
 
     def __call__(self, generator: torch.Generator) -> Tensor:
         process = self.student.process
