@@ -140,7 +140,7 @@ def test_pins_satisfy_the_ranges() -> None:
     lowered = {name.lower().replace("_", "-"): version for name, version in pins.items()}
     project = tomllib.loads((REPOSITORY / "pyproject.toml").read_text())["project"]
     extras = project["optional-dependencies"]
-    for line in [*project["dependencies"], *extras["dev"], *extras["slurm"]]:
+    for line in [*project["dependencies"], *extras["dev"], *extras["slurm"], *extras["bench"]]:
         wanted = Requirement(line)
         if wanted.name == project["name"]:  # one extra within another
             continue
