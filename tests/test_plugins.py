@@ -164,9 +164,7 @@ def test_a_changed_plugin_makes_stale_what_it_made(finished: tuple[Program, Path
 
 def test_the_walk_over_all_members_passes_for_it(site: Path, call: Program) -> None:
     chosen = " or ".join(("bars", "cyclic", "sharpened", "likelihood", "warped", "repeats"))
-    walked = call(
-        "python", "-m", "pytest", "-p", "no:cacheprovider", REPOSITORY / "tests/members", "-k", chosen
-    )
+    walked = call("python", "-m", "pytest", "-p", "no:cacheprovider", REPOSITORY / "tests/members", "-k", chosen)
     assert walked.returncode == 0, walked.stdout
     passed = re.search(r"^(\d+) passed", walked.stdout, re.MULTILINE)
     assert passed, walked.stdout

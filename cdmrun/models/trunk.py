@@ -14,6 +14,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
+from cdmrun.models.operations import short_convolution, squared_relu
+
 
 class ShortConvolution(nn.Module):
     """Depthwise convolution along the sequence as a sum of shifted copies (several times faster on a CPU).
@@ -30,13 +32,7 @@ class ShortConvolution(nn.Module):
 
     def forward(self, x: Tensor) -> Tensor:
         reach = self.taps.shape[0] - 1
-        before = reach if self.causal else reach // 2
-        padded = functional.pad(x, (0, 0, before, reach - before))
-        length = x.shape[1]
-        out = padded[:, :length] * self.taps[0]
-        for j in range(1, self.taps.shape[0]):
-            out = torch.addcmul(out, padded[:, j : j + length], self.taps[j])
-        return out
+        return short_convolution(x, self.taps, reach if self.causal else reach // 2)
 
 
 class Rotary(nn.Module):
@@ -77,11 +73,12 @@ class Block(nn.Module):
         batch, length, width = x.shape
         mixed = self.convolution(self.norms[0](x))
         qkv = self.query_key_value(mixed).view(batch, length, 3, self.heads, -1)
-        query, key = self.rotary(qkv[:, :, :2]).transpose(1, 3).unbind(2)
-        value = qkv[:, :, 2].transpose(1, 2)
+        turned, value = qkv.split([2, 1], dim=2)  # a split's gradient is one copy, that of two slices two sums
+        query, key = self.rotary(turned).transpose(1, 3).unbind(2)
+        value = value.squeeze(2).transpose(1, 2)
         heads = functional.scaled_dot_product_attention(query, key, value, is_causal=self.causal)
         x = x + self.attended(heads.transpose(1, 2).reshape(batch, length, width))
-        return x + self.down(functional.relu(self.up(self.norms[1](x))).square())
+        return x + self.down(squared_relu(self.up(self.norms[1](x))))
 
 
 class Trunk(nn.Module):
