@@ -12,7 +12,7 @@
 #   snakemake --cores all                                         every specs/*.yaml
 #   snakemake --cores all --config specs=a.yaml,b.yaml out=DIR    these, under DIR
 
-from cdmrun.workflow import PRIORITY, Pipeline, leave_signals_to_stages
+from cdmrun.workflow import PRIORITY, Pipeline, leave_signals_to_stages, schedule_when_a_job_ends
 
 import os
 
@@ -25,6 +25,10 @@ shell.prefix("set -euo pipefail; trap : TERM USR1; ")
 flow = Pipeline(config)
 OUT = flow.out
 RUN = f"--out '{OUT}' --threads {{threads}} --device $([ {{resources.gpu}} -gt 0 ] && echo auto || echo cpu) 2>&1 | (trap '' TERM USR1; exec tee {{log:q}})"
+
+
+onstart:
+    schedule_when_a_job_ends(workflow.scheduler)
 
 
 wildcard_constraints:

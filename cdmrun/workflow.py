@@ -9,7 +9,7 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cdmrun.errors import UserError
 from cdmrun.spec.cards import write_cards
@@ -17,6 +17,9 @@ from cdmrun.spec.lineage import due_again
 from cdmrun.spec.plan import build_plan
 from cdmrun.spec.plan_types import Experiment, Plan, Run
 from cdmrun.spec.shown import REPORT, wanted
+
+if TYPE_CHECKING:
+    from snakemake.scheduling.job_scheduler import JobScheduler
 
 #: What the kinds of runs are worth waiting for first: the longest way to the tables leads through the teacher.
 PRIORITY: Mapping[str, int] = {
@@ -36,6 +39,18 @@ def leave_signals_to_stages() -> None:
     """
     if threading.current_thread() is threading.main_thread():
         signal.signal(signal.SIGUSR1, signal.SIG_IGN)
+
+
+def schedule_when_a_job_ends(scheduler: JobScheduler) -> None:
+    """Take Snakemake's limit of 100 new jobs a second away, which no workflow of trainings comes near.
+
+    Under a limit, Snakemake 9 looks for jobs to start again a second after it has looked; each job that ends begins one
+    more such series, and none ends. After 250 jobs it looked 250 times a second, for a fifth of a core. A limit of the
+    user's own stays.
+    """
+    limit = scheduler.workflow.scheduling_settings.max_jobs_per_timespan
+    if limit is not None and (limit.max_jobs, limit.timespan) == (100, 1):
+        scheduler.job_rate_limiter = None
 
 
 class Pipeline:

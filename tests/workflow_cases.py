@@ -203,9 +203,9 @@ def snakemake_arguments(folder: Path, specs: Sequence[Path]) -> list[str]:
     ]
 
 
-def run_workflow(folder: Path, *specs: Path) -> subprocess.CompletedProcess[str]:
-    """Run specs through the real Snakefile; results go to ``folder/results``."""
-    return run_command("snakemake", *snakemake_arguments(folder, specs))
+def run_workflow(folder: Path, *specs: Path, options: Sequence[str] = ()) -> subprocess.CompletedProcess[str]:
+    """Run specs through the real Snakefile; results go to ``folder/results``. ``options`` are more of Snakemake's."""
+    return run_command("snakemake", *snakemake_arguments(folder, specs), *options)
 
 
 def planned_jobs(folder: Path, *specs: Path, options: Sequence[str] = ()) -> dict[str, int]:
