@@ -21,6 +21,7 @@ from cdmrun.distill.steps import StepBatch
 from cdmrun.models import ConditionalModel
 from cdmrun.samplers.kernels import Analytic
 from cdmrun.samplers.student import StepStudent
+from cdmrun.training.compiling import compile_like
 
 
 @dataclass(eq=False)
@@ -41,6 +42,7 @@ class BootstrapMatching(TeacherMatching):
     def use_average(self, average: Sequence[Tensor]) -> None:
         """Let the target be the average of the weights that the training loop keeps, always as it stands there."""
         self.averaged = copy.deepcopy(self.student)
+        compile_like(self.averaged, self.student)
         for parameter, kept in zip(_trained(self.averaged), average, strict=True):
             parameter.data = kept  # the same memory: nothing to update, nothing more to put into a checkpoint
         self.averaged.requires_grad_(False).eval()

@@ -19,6 +19,7 @@ from cdmrun.distill.steps import StepBatch, StepSchedule
 from cdmrun.models import ConditionalModel
 from cdmrun.processes import Absorbing
 from cdmrun.processes.base import safe_divide
+from cdmrun.processes.resident import Resident
 from cdmrun.training.sources import PairSource
 
 
@@ -127,12 +128,13 @@ class KeptLabels:
         rows = np.isin(kept["n"], list(nfe))
         if not rows.any():
             raise ValueError(f"no kept label is of a sampler with {list(nfe)} steps")
-        self.kept = {name: torch.from_numpy(np.ascontiguousarray(array[rows])) for name, array in kept.items()}
+        chosen = {name: np.ascontiguousarray(array[rows]) for name, array in kept.items()}
+        self.kept = {name: Resident(torch.from_numpy(array)) for name, array in chosen.items()}
 
     def __call__(self, batch: int, generator: torch.Generator) -> Labelled:
         device = generator.device
         row = torch.randint(len(self.kept["n"]), (batch,), generator=generator, device=device)
-        found = {name: array.to(device)[row] for name, array in self.kept.items()}
+        found = {name: array.on(device)[row] for name, array in self.kept.items()}
         spoken, scored = found["spoken"], found["scored"].long()
         at = StepBatch(found["t"], found["s"], found["n"].long())
         weight = label_weight(spoken, scored)

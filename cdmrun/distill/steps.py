@@ -9,6 +9,7 @@ import torch
 from torch import Tensor
 
 from cdmrun.processes import time_grid
+from cdmrun.processes.resident import Resident
 
 
 @dataclass(frozen=True)
@@ -37,18 +38,19 @@ class StepSchedule:
     def __init__(self, nfe: Sequence[int], grid: str = "uniform") -> None:
         self.nfe = tuple(nfe)
         widest = max(self.nfe)
-        self.grids = torch.zeros(len(self.nfe), widest + 1, dtype=torch.float64)
+        grids = torch.zeros(len(self.nfe), widest + 1, dtype=torch.float64)
         for row, n in enumerate(self.nfe):
-            self.grids[row, : n + 1] = time_grid(n, grid)
+            grids[row, : n + 1] = time_grid(n, grid)
+        self.grids, self.counts = Resident(grids), Resident(torch.tensor(self.nfe))
 
     def draw(self, batch: int, generator: torch.Generator) -> StepBatch:
         """Draw ``batch`` steps."""
         device = generator.device
         row = torch.arange(batch, device=device) % len(self.nfe)
-        n = torch.tensor(self.nfe, device=device)[row]
+        n = self.counts.on(device)[row]
         uniform = torch.rand(batch, dtype=torch.float64, device=device, generator=generator)
         k = (uniform * n).long().clamp_max(n - 1) + 1
-        grids = self.grids.to(device)[row]
+        grids = self.grids.on(device)[row]
         at = grids.gather(1, torch.stack([k, k - 1], 1))
         return StepBatch(at[:, 0], at[:, 1], n)
 

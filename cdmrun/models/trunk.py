@@ -36,7 +36,10 @@ class ShortConvolution(nn.Module):
 
 
 class Rotary(nn.Module):
-    """Rotary position embedding: neighbouring channels are one complex number, turned by its position."""
+    """Rotary position embedding: neighbouring channels are one complex number, turned by its position.
+
+    A compiler has no complex numbers, but makes a single kernel of their real and imaginary parts.
+    """
 
     turn: Tensor
 
@@ -44,12 +47,18 @@ class Rotary(nn.Module):
         super().__init__()
         frequency = 10_000.0 ** (-torch.arange(0, head_width, 2) / head_width)
         angle = torch.outer(torch.arange(length), frequency)
-        self.register_buffer("turn", torch.polar(torch.ones_like(angle), angle)[:, None, None], persistent=False)
+        turn = torch.polar(torch.ones_like(angle), angle)[:, None, None]
+        self.register_buffer("turn", torch.view_as_real(turn), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
         """Rotate [B, L, any, heads, head width]."""
-        turned = torch.view_as_complex(x.float().unflatten(-1, (-1, 2))) * self.turn
-        return torch.view_as_real(turned).flatten(-2).to(x.dtype)
+        pairs = x.float().unflatten(-1, (-1, 2))
+        if torch.compiler.is_compiling():
+            (a, b), (cos, sin) = pairs.unbind(-1), self.turn.unbind(-1)
+            turned = torch.stack([a * cos - b * sin, a * sin + b * cos], -1)
+        else:
+            turned = torch.view_as_real(torch.view_as_complex(pairs) * torch.view_as_complex(self.turn))
+        return turned.flatten(-2).to(x.dtype)
 
 
 class Block(nn.Module):
@@ -95,6 +104,9 @@ class Trunk(nn.Module):
     causal
         Whether the features of a position depend on no position after it.
     """
+
+    #: Set by `cdmrun.training.compiling`.
+    compiled: bool = False
 
     def __init__(
         self,

@@ -11,12 +11,14 @@ seen, as a function of what it came from); conditionals, ratios, bridges and rat
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from functools import cached_property
 
 import torch
 from torch import Tensor
 
 from cdmrun.errors import UserError
 from cdmrun.processes.draws import draw_categorical
+from cdmrun.processes.resident import Resident
 from cdmrun.processes.schedules import Schedule
 
 #: Probabilities below this are zero to us; its logarithm, −690, is the finite stand-in for −∞.
@@ -28,7 +30,9 @@ ROUNDING = 1e-15
 
 def as_times(t: Tensor | float, like: Tensor) -> Tensor:
     """Times as float64 of shape [B, 1, 1] (or [1, 1, 1] for a scalar) on the device of ``like``."""
-    return torch.as_tensor(t, dtype=torch.float64, device=like.device).reshape(-1, 1, 1)
+    if not isinstance(t, Tensor):  # filled there, not copied there
+        return torch.full((1, 1, 1), t, dtype=torch.float64, device=like.device)
+    return t.to(like.device, torch.float64).reshape(-1, 1, 1)
 
 
 def refuse_ratios(hopeless: Tensor, t: Tensor | float, why: str) -> None:
@@ -104,7 +108,8 @@ class ForwardProcess(ABC):
 
     def one_hot(self, x: Tensor) -> Tensor:
         """States as point masses, float64 [B, L, C]."""
-        return torch.nn.functional.one_hot(x, self.states).double()
+        masses = torch.zeros(*x.shape, self.states, dtype=torch.float64, device=x.device)
+        return masses.scatter_(-1, x.unsqueeze(-1), 1.0)
 
     def ratios_from_conditionals(self, c: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
         """Density ratios r_i(y | x_t) = Σ_a c_i(a) K(a, y) / K(a, x_t^i), [B, L, V] → [B, L, C].
@@ -151,8 +156,16 @@ class ForwardProcess(ABC):
         Multiply by σ_t for rates in time: R̂_t = σ_t Q r (method.md, section 7; Campbell et al. 2022).
         """
         ratios = self.ratios_from_conditionals(c, x_t, t)
-        into = self.rate().to(x_t.device).T[x_t]  # Q(y, x_t^i) over y
-        return (into * ratios).scatter(-1, x_t.unsqueeze(-1), 0.0)
+        return (self.rates_into(x_t) * ratios).scatter(-1, x_t.unsqueeze(-1), 0.0)
+
+    def rates_into(self, x: Tensor) -> Tensor:
+        """Q(y, x^i) for every state y, float64 [B, L, C]."""
+        return self._into.on(x.device)[x]
+
+    @cached_property
+    def _into(self) -> Resident:
+        with torch.inference_mode(False):
+            return Resident(self.rate().T)
 
     def reverse_rates_in_time(self, c: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
         """Reverse rates R̂_t(x_t^i → y) = σ_t Q(y, x_t^i) r_i(y | x_t), per unit of time, [B, L, C].

@@ -35,6 +35,8 @@ def invert_categorical(weights: Tensor, uniform: Tensor) -> Tensor:
     uniform = uniform.unsqueeze(-1)
     # strict comparison: a category of weight zero is never drawn, whatever the uniform number
     index = (cumulative <= uniform * cumulative[..., -1:]).sum(-1)
+    if index.device.type == "cpu" and not bool((index == weights.shape[-1]).any()):  # a GPU would be waited for
+        return index
     last = (weights > 0).double().cumsum(-1).argmax(-1)  # rounding at the top falls on the last possible one
     return torch.minimum(index, last)
 

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cdmrun.limits import AMPLIFICATION
 from cdmrun.processes.base import ForwardProcess, as_times, refuse_ratios, safe_divide
+from cdmrun.processes.resident import Resident
 from cdmrun.processes.schedules import Loglinear, Schedule
 
 
@@ -20,7 +21,7 @@ class Interpolating(ForwardProcess):
         self.vocabulary = vocabulary
         self.states = stationary.numel()
         self.schedule = schedule
-        self._stationary = stationary.double()
+        self._stationary = Resident(stationary.double())
 
     def _keep(self, s: Tensor | float, t: Tensor | float, like: Tensor) -> Tensor:
         """α_t/α_s as [B, 1, 1] (one where both are zero: no time passes there)."""
@@ -31,23 +32,23 @@ class Interpolating(ForwardProcess):
         keep = self._keep(s, t, law)
         mass = law.sum(-1, keepdim=True)
         padded = torch.nn.functional.pad(law, (0, self.states - law.shape[-1]))
-        return keep * padded + (1.0 - keep) * mass * self._stationary.to(law.device)
+        return keep * padded + (1.0 - keep) * mass * self._stationary.on(law.device)
 
     def evidence(self, x_t: Tensor, s: Tensor | float, t: Tensor | float) -> Tensor:
         keep = self._keep(s, t, x_t)
-        fresh = self._stationary.to(x_t.device)[x_t].unsqueeze(-1)
+        fresh = self._stationary.on(x_t.device)[x_t].unsqueeze(-1)
         return keep * self.one_hot(x_t) + (1.0 - keep) * fresh
 
     def rate(self) -> Tensor:
-        return self._stationary.expand(self.states, -1) - torch.eye(self.states, dtype=torch.float64)
+        return self.prior().expand(self.states, -1) - torch.eye(self.states, dtype=torch.float64)
 
     def prior(self) -> Tensor:
-        return self._stationary
+        return self._stationary.on("cpu")
 
     def conditionals_from_ratios(self, r: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
         keep = self._keep(0.0, t, x_t)
         refuse_ratios(keep * AMPLIFICATION < 1.0, t, "almost nothing is left of the data (α_t is below 1e-12)")
-        spread = (1.0 - keep) * self._stationary.to(r.device) * r.sum(-1, keepdim=True)
+        spread = (1.0 - keep) * self._stationary.on(r.device) * r.sum(-1, keepdim=True)
         c = self.evidence(x_t, 0.0, t) / keep * (r - spread)
         return c[..., : self.vocabulary]
 

@@ -84,7 +84,8 @@ class Leap:
             return clamped_compound_poisson(expected, x)
         total = expected.sum(-1, keepdim=True)
         leaves = self._leaves(total)
-        stays = torch.nn.functional.one_hot(x, expected.shape[-1]) * (1.0 - leaves)
+        stays = torch.zeros(expected.shape, dtype=expected.dtype, device=x.device)
+        stays = stays.scatter_(-1, x.unsqueeze(-1), 1.0 - leaves)
         return stays + leaves * safe_divide(expected, total)
 
     def draw(self, expected: Tensor, x: Tensor, generator: torch.Generator) -> Tensor:

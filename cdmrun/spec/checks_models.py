@@ -26,6 +26,8 @@ def check_teacher(e: Resolved, files: Files) -> Iterator[SpecError]:
         yield e.error(("teacher", "kind"), f"enumerated {needs_a_law()}, not {facts.kind}: use kind {other}")
     if "model" in teacher:
         yield from model_problems(e, ("teacher", "model"), teacher["model"])
+    if "train" in teacher:
+        yield from train_problems(e, ("teacher", "train"), teacher["train"])
 
 
 def check_students(e: Resolved, files: Files) -> Iterator[SpecError]:
@@ -34,6 +36,7 @@ def check_students(e: Resolved, files: Files) -> Iterator[SpecError]:
     for name, student in e.spec.get("students", {}).items():
         place = ("students", name)
         yield from _init(e, place, student, teacher)
+        yield from train_problems(e, (*place, "train"), student["train"], _served(student))
         if "family" in student:
             yield from _family(e, place, student["family"], facts)
             yield from _decoding(e, place, student)
@@ -122,6 +125,25 @@ def model_problems(e: Resolved, place: tuple[str, ...], model: dict[str, Any]) -
         yield e.error((*place, key), message)
     if model["conv"] % 2 == 0:
         yield e.error((*place, "conv"), f"{model['conv']} taps have no middle: use an odd number such as 3")
+
+
+def train_problems(e: Resolved, place: tuple[str, ...], train: dict[str, Any], served: int = 1) -> Iterator[SpecError]:
+    """A batch divides into its parts, and each of them has sequences for all the step counts that are ``served``."""
+    batch, parts = train["batch"], train["accumulate"]
+    if parts == 1:
+        return
+    where = (*place, "accumulate")
+    if batch % parts:
+        nearest = batch + parts - batch % parts
+        yield e.error(where, f"{parts} parts cannot share a batch of {batch} evenly: use a batch such as {nearest}")
+    elif batch // parts < served:
+        message = f"{parts} parts of a batch of {batch} have {batch // parts} sequences each, too few for the {served} "
+        yield e.error(where, message + f"step counts in nfe, which take turns: use at most {max(batch // served, 1)}")
+
+
+def _served(student: dict[str, Any]) -> int:
+    """How many step counts take turns in a batch of a student's training."""
+    return len(student["nfe"]) if student.get("per_nfe") is False else 1
 
 
 def _rounds(e: Resolved, place: tuple[str, ...], student: dict[str, Any]) -> Iterator[SpecError]:

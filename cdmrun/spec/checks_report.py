@@ -7,7 +7,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from cdmrun.registry import CONTENTS
-from cdmrun.spec.checks_models import model_problems
+from cdmrun.spec.checks_models import model_problems, train_problems
 from cdmrun.spec.errors import SpecError, Step, did_you_mean
 from cdmrun.spec.facts import Facts, facts_of, needs_a_law
 from cdmrun.spec.inputs import Files
@@ -37,6 +37,8 @@ def check_metrics(e: Resolved, files: Files) -> Iterator[SpecError]:
     judge = e.spec.get("evaluation", {}).get("judge", {})
     if "model" in judge:
         yield from model_problems(e, ("evaluation", "judge", "model"), judge["model"])
+    if "train" in judge:
+        yield from train_problems(e, ("evaluation", "judge", "train"), judge["train"])
     process = e.spec.get("forward_process")
     leaping = e.spec.get("baselines", {}).get("tau_leaping", {})
     if process is not None and process["kind"] == "absorbing" and leaping.get("final") == "none":

@@ -71,8 +71,8 @@ class Distillation:
 
     @property
     def batch(self) -> int:
-        """Sequences a step that this process computes: all of ``train.batch``, or its share of it under torchrun."""
-        return self.job.group.share(self.settings.batch)
+        """Sequences that are computed at once: ``train.batch``, shared among parts (``accumulate``) and processes."""
+        return self.job.group.share(self.settings.batch, self.settings.accumulate)
 
     @property
     def source(self) -> Source:
@@ -125,7 +125,8 @@ class Distillation:
         identity = f"{job.run.id}:{name}:{fingerprint('distill', *job.run.sources)}"
         seed = self.config["seed"] if seed is None else seed
         report = partial(job.progress, part=name)
-        result = train(student, objective, settings, seed, job.work / f"{name}.pt", identity, report, job.group)
+        checkpoint, frozen = job.work / f"{name}.pt", [self.teacher]
+        result = train(student, objective, settings, seed, checkpoint, identity, report, job.group, frozen)
         if job.group.leads:
             write_history(job.folder / f"history-{name}.csv", result)
             save_model(student, job.folder, name)

@@ -6,6 +6,7 @@ below, so that students learn what the teacher does where the data are.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -15,27 +16,29 @@ from cdmrun.data.dataset import Dataset
 from cdmrun.files import write_with
 from cdmrun.models import ConditionalModel
 from cdmrun.samplers import analytic_sampler
+from cdmrun.stages.blocks import as_it_fits, block_size, block_sizes
 from cdmrun.stages.build import build_process, load_models
 from cdmrun.stages.job import Job
 from cdmrun.stages.parts import Part, Parts
 from cdmrun.stages.train import data_source
 from cdmrun.training.sources import Source
 
-#: Sequences drawn at once; each such block is kept in work/, so that a stopped job goes on from there.
-BLOCK = 256
-
 
 def run(job: Job) -> None:
-    """Write draws.npz: `levels` [draws], `contexts` (x_t) and `sequences` (the teacher's x_0), both [draws, L]."""
+    """Write draws.npz: `levels` [draws], `contexts` (x_t) and `sequences` (the teacher's x_0), both [draws, L].
+
+    Each block of them is kept in work/, so that a stopped job goes on from there.
+    """
     dataset = Dataset.read(job.input("data"))
     process = build_process(job.input_config("teacher")["forward_process"], dataset.vocabulary)
     teacher = load_models(process, job.input("teacher"), job.device)[None]
     source = data_source(dataset)
-    plan = blocks_of(job.config["draws"], job.config["levels"])
+    plan = blocks_of(job.config["draws"], job.config["levels"], block_size(process, dataset.length))
     blocks: list[np.ndarray] = []
     with Parts(job, {f"block-{number}": level * count for number, (level, count) in enumerate(plan)}) as parts:
         for number, (level, count) in enumerate(plan):
-            make = partial(_block, teacher, source, level, count, job.config["substeps"], job.generator(number))
+            draw = partial(continue_from, teacher, source, level, job.config["substeps"])
+            make = partial(_block, draw, count, partial(job.generator, number))
             blocks.append(parts.made(f"block-{number}", make)[1]["drawn"])
     arrays = {
         "levels": np.repeat([level for level, _ in plan], [count for _, count in plan]),
@@ -46,29 +49,25 @@ def run(job: Job) -> None:
 
 
 def _block(
-    teacher: ConditionalModel, source: Source, level: float, count: int, substeps: int, generator: torch.Generator
+    draw: Callable[[int, torch.Generator], np.ndarray], count: int, randomness: Callable[..., torch.Generator]
 ) -> Part:
-    return None, {"drawn": continue_from(teacher, source, level, count, substeps, generator)}
+    return None, {"drawn": np.concatenate(as_it_fits(draw, count, randomness), 1)}
 
 
-def blocks_of(draws: int, levels: int) -> list[tuple[float, int]]:
+def blocks_of(draws: int, levels: int, largest: int) -> list[tuple[float, int]]:
     """Start time and size of each block, times ascending: half of all draws at t = 1, the rest evenly below.
 
-    >>> blocks_of(8, 3)
+    >>> blocks_of(8, 3, 256)
     [(0.3333333333333333, 2), (0.6666666666666666, 2), (1.0, 4)]
     """
     below = draws // 2 // max(1, levels - 1) if levels > 1 else 0
     counts = [below] * (levels - 1) + [draws - below * (levels - 1)]
-    return [
-        ((index + 1) / levels, min(BLOCK, count - begin))
-        for index, count in enumerate(counts)
-        for begin in range(0, count, BLOCK)
-    ]
+    return [((index + 1) / levels, size) for index, count in enumerate(counts) for size in block_sizes(count, largest)]
 
 
 @torch.inference_mode()
 def continue_from(
-    teacher: ConditionalModel, source: Source, level: float, count: int, substeps: int, generator: torch.Generator
+    teacher: ConditionalModel, source: Source, level: float, substeps: int, count: int, generator: torch.Generator
 ) -> np.ndarray:
     """Noise data to ``level`` and let the teacher's analytic sampler finish, uint16 [2, count, L]: (x_t, x_0).
 

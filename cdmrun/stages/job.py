@@ -223,6 +223,7 @@ def finish(job: Job, seconds: float) -> None:
         "threads": torch.get_num_threads(),
         "wall_seconds": round(seconds, 3),
         "peak_memory_bytes": provenance.peak_memory_bytes(),
+        **({} if job.device == "cpu" else {"peak_gpu_memory_bytes": torch.cuda.max_memory_allocated(job.device)}),
         "command": f"{_launcher(job.group)} {job.run.stage} {job.run.key} --out {job.out}",
     }
     write_json(job.folder / MANIFEST_COPY, manifest)

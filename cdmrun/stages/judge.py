@@ -48,7 +48,7 @@ def _network(job: Job, dataset: Dataset) -> Judge:
     settings = build_settings(job.config["train"])
     result = train(
         judge,
-        NextToken(judge, array_source(dataset.splits["judge"]), settings.batch),
+        NextToken(judge, array_source(dataset.splits["judge"]), job.group.share(settings.batch, settings.accumulate)),
         settings,
         job.config["seed"],
         job.work / "checkpoint.pt",

@@ -34,7 +34,10 @@ SOURCES: dict[str, tuple[str, ...]] = {
     ),
     "anchor": ("metrics", "models/trunk.py", "stages/anchor.py", "stages/rows.py"),
     "train": ("processes", "models", "training", "data/chain.py", "stages/train.py", "stages/build.py"),
-    "draw": ("processes", "models", "samplers", "data/chain.py", "stages/draw.py", "stages/build.py"),
+    "draw": (
+        *("processes", "models", "samplers", "data/chain.py", "stages/draw.py", "stages/blocks.py"),
+        "stages/build.py",
+    ),
     "label": (
         *("processes", "models", "data/chain.py", "distill/labels.py", "distill/steps.py"),
         *("stages/label.py", "stages/build.py"),
@@ -47,7 +50,10 @@ SOURCES: dict[str, tuple[str, ...]] = {
         *("processes", "models", "samplers", "data/chain.py", "metrics/nll_bound.py", "metrics/exact.py"),
         *("metrics/time_grids.py", "stages/optimise.py", "stages/build.py"),
     ),
-    "sample": ("processes", "models", "samplers", "data/chain.py", "stages/sample.py", "stages/build.py"),
+    "sample": (
+        *("processes", "models", "samplers", "data/chain.py", "stages/sample.py", "stages/blocks.py"),
+        "stages/build.py",
+    ),
     "evaluate": (
         "processes",
         "models",

@@ -7,6 +7,7 @@ Every block of sequences is kept in work/ with its calls and seconds, so that a 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -16,12 +17,10 @@ from cdmrun.data.dataset import Dataset
 from cdmrun.files import write_json, write_with
 from cdmrun.models import EvaluationCounter
 from cdmrun.samplers import Oracle, Sampler
+from cdmrun.stages.blocks import as_it_fits, block_size, block_sizes
 from cdmrun.stages.build import build_oracle, build_process, build_sampler, load_grids, load_models
 from cdmrun.stages.job import Job
 from cdmrun.stages.parts import Part, Parts
-
-#: Sequences drawn at once.
-BATCH = 256
 
 
 def run(job: Job) -> None:
@@ -33,7 +32,7 @@ def run(job: Job) -> None:
     arrays: dict[str, np.ndarray] = {}
     measured: dict[str, dict[str, float]] = {}
     wanted = job.config.get("nfe", [None])
-    sizes = _sizes(job.config["count"])
+    sizes = block_sizes(job.config["count"], block_size(process, dataset.length))
     costs = {_name(nfe or 0, n): size * float(nfe or 1) for nfe in wanted for n, size in enumerate(sizes)}
     with Parts(job, costs) as parts:
         for nfe in wanted:
@@ -44,11 +43,6 @@ def run(job: Job) -> None:
     write_with(job.folder / "samples.npz", lambda stream: np.savez_compressed(stream, **arrays))  # type: ignore[arg-type]
     record = {"nfe": measured, "device": job.device, "threads": torch.get_num_threads()}
     write_json(job.folder / "sampling.json", record)
-
-
-def _sizes(count: int) -> list[int]:
-    """Sequences in each block."""
-    return [min(BATCH, count - begin) for begin in range(0, count, BATCH)]
 
 
 def _name(stream: int, number: int) -> str:
@@ -63,7 +57,7 @@ def _draw(
     if not all(parts.has(name) for name in names):
         sampler.sample(min(8, sizes[0]), job.generator(stream, 0))  # first calls pay for set-up, not for NFE
     blocks = [
-        parts.made(name, partial(_block, sampler, size, job.generator(stream, 1, number)))
+        parts.made(name, partial(_block, sampler, size, partial(job.generator, stream, 1, number)))
         for number, (name, size) in enumerate(zip(names, sizes, strict=True))
     ]
     samples = np.concatenate([arrays["samples"] for _, arrays in blocks])
@@ -71,14 +65,20 @@ def _draw(
     return samples, {
         "nfe_counted": int(counted) if counted == int(counted) else counted,
         "seconds_per_sample": sum(cost["seconds"] for cost, _ in blocks) / count,
-        "batch": sizes[0],
+        "batch": max(cost["batch"] for cost, _ in blocks),
     }
 
 
-def _block(sampler: Sampler | Oracle, size: int, generator: torch.Generator) -> Part:
-    with EvaluationCounter(*sampler.models) as counter:
-        began = time.perf_counter()
-        drawn = sampler.sample(size, generator).cpu().numpy()
-        seconds = time.perf_counter() - began
-    tokens = drawn.astype(np.uint8 if sampler.process.states <= 256 else np.int64)
-    return {"evaluations": counter.rows, "seconds": seconds}, {"samples": tokens}
+def _block(sampler: Sampler | Oracle, size: int, randomness: Callable[..., torch.Generator]) -> Part:
+    """Sequences at once, or in pieces that fit; attempts that did not fit count neither as calls nor as time."""
+
+    def draw(count: int, generator: torch.Generator) -> tuple[np.ndarray, int, float]:
+        with EvaluationCounter(*sampler.models) as counter:
+            began = time.perf_counter()
+            drawn = sampler.sample(count, generator).cpu().numpy()
+            return drawn, counter.rows, time.perf_counter() - began
+
+    drawn, rows, seconds = zip(*as_it_fits(draw, size, randomness), strict=True)
+    tokens = np.concatenate(drawn).astype(np.uint8 if sampler.process.states <= 256 else np.int64)
+    record = {"evaluations": sum(rows), "seconds": sum(seconds), "batch": max(len(piece) for piece in drawn)}
+    return record, {"samples": tokens}

@@ -40,7 +40,7 @@ def run(job: Job) -> None:
         settings = build_settings(teacher["train"])
         model.precision = settings.precision
         loss = ScoreEntropy if shape.prediction == "ratio" else Denoising
-        objective = loss(model, data_source(dataset), job.group.share(settings.batch))
+        objective = loss(model, data_source(dataset), job.group.share(settings.batch, settings.accumulate))
         result: TrainResult = train(
             model,
             objective,

@@ -35,20 +35,22 @@ class Group:
         """Whether this process writes files."""
         return self.rank == 0
 
-    def share(self, batch: int) -> int:
-        """Sequences of a batch that this process computes.
+    def share(self, batch: int, parts: int = 1) -> int:
+        """Sequences of a batch that this process computes at once, if it computes its share in several parts.
 
         Raises
         ------
         UserError
             If the batch cannot be shared evenly.
         """
-        if batch % self.size:
+        if batch % (self.size * parts):
+            among = [f"{self.size} processes"] if self.size > 1 else []
+            among += [f"{parts} parts" + " each" * (self.size > 1)] if parts > 1 else []
             raise UserError(
-                f"a batch of {batch} sequences cannot be shared evenly among {self.size} processes",
-                "set train.batch to a multiple, or start another number of processes",
+                f"a batch of {batch} sequences cannot be shared evenly among {' of '.join(among)}",
+                "set train.batch to a multiple, or change train.accumulate or the number of processes",
             )
-        return batch // self.size
+        return batch // (self.size * parts)
 
     def leaders_word(self, word: bool) -> bool:
         """What the leader says; the others wait for it."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+import warnings
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +15,8 @@ from torch import Tensor, nn
 
 from cdmrun.errors import UserError
 from cdmrun.training.checkpoint import load_checkpoint, save_checkpoint
+from cdmrun.training.compiling import compile_trunks, rehearse
+from cdmrun.training.determinism import deterministic
 from cdmrun.training.group import ALONE, Group
 from cdmrun.training.interrupt import Interrupted, stop_requested
 from cdmrun.training.settings import TrainSettings
@@ -48,10 +51,12 @@ class TrainResult:
     history: list[tuple[int, float, float]] = field(default_factory=list)
 
 
-def step_generator(seed: int, step: int, device: torch.device | str = "cpu", rank: int = 0) -> torch.Generator:
-    """Randomness of one step of one process as a pure function of seed, step and rank: what makes resuming exact."""
+def step_generator(
+    seed: int, step: int, device: torch.device | str = "cpu", rank: int = 0, part: int = 0
+) -> torch.Generator:
+    """Randomness of a part of a step of a process, a pure function of the four numbers: what makes resuming exact."""
     mixed = seed * 0x9E3779B97F4A7C15 + step * 0xBF58476D1CE4E5B9 + rank * 0xD6E8FEB86659FD93 + 0x94D049BB133111EB
-    mixed %= 1 << 63
+    mixed = (mixed + part * 0xA0761D6478BD642F) % (1 << 63)
     return torch.Generator(device=device).manual_seed(mixed)
 
 
@@ -64,6 +69,7 @@ def train(
     identity: str = "",
     report: Callable[[Progress], None] | None = None,
     group: Group = ALONE,
+    frozen: Sequence[nn.Module] = (),
 ) -> TrainResult:
     """Minimise ``objective`` over the model's parameters; leaves the moving average in the model.
 
@@ -76,12 +82,15 @@ def train(
     report
         Called every ``log_every`` steps.
     group
-        The processes that train this model together; ``objective`` is then over this one's share of the batch.
+        The processes that train this model together; ``objective`` is then over this one's share of the batch, or over
+        one of ``settings.accumulate`` parts of that (`Group.share`).
+    frozen
+        Models that the objective asks and does not train: compiled where the model is.
 
     Raises
     ------
     UserError
-        If the loss is not finite, or the checkpoint cannot be used.
+        If the loss is not finite, the checkpoint cannot be used, or a GPU's memory is too small.
     Interrupted
         On SIGTERM or SIGUSR1, once the checkpoint is written.
     """
@@ -91,14 +100,28 @@ def train(
         _check_processes(saved, group, checkpoint)
         state.restore(saved)
     group.share_state(model)
+    if settings.compile:
+        compile_trunks(model, *frozen)
     if isinstance(objective, UsesAverage):
         objective.use_average(state.average)
     model.train()
     device = next(model.parameters()).device
-    last_saved = last_reported = time.monotonic()
-    with stop_requested() as stopping:
+    with deterministic(settings.deterministic, device), stop_requested() as stopping:
+        if settings.compile and state.step < settings.steps:
+            reason = rehearse(model, objective, step_generator(seed, 0, device, group.rank))
+            if reason is not None and group.leads:
+                warnings.warn(f"torch.compile does not work here, training goes on without: {reason}", stacklevel=2)
+        last_saved = last_reported = time.monotonic()
         while state.step < settings.steps:
-            loss = _one_step(state, objective, step_generator(seed, state.step, device, group.rank), group)
+            parts = range(settings.accumulate)
+            generators = [step_generator(seed, state.step, device, group.rank, part) for part in parts]
+            try:
+                loss = _one_step(state, objective, generators, group)
+            except torch.OutOfMemoryError as error:
+                raise UserError(
+                    f"this GPU has no room for a batch of {settings.batch} sequences in {settings.accumulate} part(s)",
+                    f"set train.accumulate to {2 * settings.accumulate}, or train.batch to less",
+                ) from error
             if not math.isfinite(loss):
                 raise UserError(
                     f"the loss or its gradient is not finite at step {state.step + 1} of {settings.steps}",
@@ -199,21 +222,25 @@ def _groups(model: nn.Module, settings: TrainSettings) -> list[dict[str, Any]]:
     ]
 
 
-def _one_step(state: _State, objective: Objective, generator: torch.Generator, group: Group) -> float:
-    """One optimiser step; returns the loss, averaged over the group."""
+def _one_step(state: _State, objective: Objective, generators: Sequence[torch.Generator], group: Group) -> float:
+    """One optimiser step, with a generator for each part; returns the loss, averaged over parts and group."""
     settings = state.settings
     for options in state.optimiser.param_groups:
         options["lr"] = settings.rate_at(state.step) * options["factor"]
     state.optimiser.zero_grad(set_to_none=True)
-    loss = objective(generator)
-    loss.backward()
-    loss = group.average(state.parameters, loss.detach())
+    losses = []
+    for generator in generators:
+        loss = objective(generator)
+        (loss / len(generators)).backward()
+        losses.append(loss.detach())
+    loss = group.average(state.parameters, torch.stack(losses).mean())
     norm = nn.utils.clip_grad_norm_(state.parameters, settings.clip)
-    if not bool(torch.isfinite(norm)):  # before it reaches the weights, so that the last checkpoint stays good
+    value, size = torch.stack([loss.double(), norm.double()]).tolist()  # a GPU is waited for once a step, here
+    if not math.isfinite(size):  # before it reaches the weights, so that the last checkpoint stays good
         return math.nan
     state.optimiser.step()
     state.step += 1
     # a short average at first, so that the random start is forgotten
     decay = min(settings.ema, state.step / (state.step + 10))
     torch._foreach_lerp_(state.average, [p.detach() for p in state.parameters], 1.0 - decay)
-    return float(loss)
+    return float(value)

@@ -44,5 +44,5 @@ def score_entropy(process: ForwardProcess, log_s: Tensor, x_0: Tensor, x_t: Tens
     r = process.ratios_from_conditionals(clean, x_t, t)
     gap = log_s - torch.where(r > 0, r, 1.0).log()
     each = torch.where(r > 0, r * (torch.expm1(gap) - gap), log_s.exp())  # expm1: near t = 1 all ratios are near 1
-    rates = process.schedule.sigma(as_times(t, x_t)) * process.rate().to(x_t.device).T[x_t]
+    rates = process.schedule.sigma(as_times(t, x_t)) * process.rates_into(x_t)
     return (rates * each).scatter(-1, x_t.unsqueeze(-1), 0.0).sum((-1, -2))

@@ -14,6 +14,9 @@ class TrainSettings:
     ----------
     steps, batch
         Optimiser steps, and sequences a step.
+    accumulate
+        In how many parts, one after the other, the sequences of a step are computed: memory for a larger batch. Each
+        part has random numbers of its own, and the step's gradient is the mean over them.
     lr, warmup, decay
         Peak learning rate, steps of linear warm-up, and what follows: ``cosine`` to zero, or ``constant``.
     head_factor
@@ -25,12 +28,17 @@ class TrainSettings:
         Decay of the exponential moving average of the weights, which is what is kept.
     precision
         ``float32``, or ``bf16``: the trunk under autocast, heads and losses in float32.
+    compile
+        Whether trunks are compiled by torch.compile (`cdmrun.training.compiling`): the same but for rounding.
+    deterministic
+        Whether a GPU is to give the same bits each time (`cdmrun.training.determinism`).
     checkpoint_every, log_every
         Seconds between checkpoints; steps between log lines. Neither changes the result.
     """
 
     steps: int = 2000
     batch: int = 64
+    accumulate: int = 1
     lr: float = 2e-3
     head_factor: float = 1.0
     warmup: int = 100
@@ -39,6 +47,8 @@ class TrainSettings:
     clip: float = 1.0
     ema: float = 0.999
     precision: str = "float32"
+    compile: bool = False
+    deterministic: bool = False
     checkpoint_every: float = 60.0
     log_every: int = 50
 

@@ -1,4 +1,7 @@
-"""Where training sequences come from: data, a law (a table or a chain), or a teacher's continuations of noised data."""
+"""Where training sequences come from: data, a law (a table or a chain), or a teacher's continuations of noised data.
+
+What they are drawn from lies whole on the device that trains, and is drawn from there: there is nothing to prefetch.
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ from cdmrun.data.chain import MarkovChain
 from cdmrun.processes import ForwardProcess
 from cdmrun.processes.draws import draw_categorical
 from cdmrun.processes.enumeration import enumerate_states
+from cdmrun.processes.resident import Resident
 
 #: Draws ``count`` clean sequences, int64 [count, L].
 Source = Callable[[int, torch.Generator], Tensor]
@@ -25,23 +29,23 @@ def array_source(sequences: np.ndarray) -> Source:
     if len(sequences) == 0:
         raise ValueError("no sequences to draw from")
     small = np.uint8 if sequences.dtype == np.uint8 else np.int32  # a million rows in 64 bits would be half a gigabyte
-    rows = torch.from_numpy(np.ascontiguousarray(sequences).astype(small, copy=False))
+    rows = Resident(torch.from_numpy(np.ascontiguousarray(sequences).astype(small, copy=False)))
 
     def draw(count: int, generator: torch.Generator) -> Tensor:
         index = torch.randint(len(rows), (count,), generator=generator, device=generator.device)
-        return rows.to(generator.device)[index].long()
+        return rows.on(generator.device)[index].long()
 
     return draw
 
 
 def table_source(table: np.ndarray) -> Source:
     """Sequences drawn from a table of probabilities of shape (V, …, V)."""
-    law = torch.from_numpy(np.ascontiguousarray(table, dtype=np.float64)).reshape(-1)
-    sequences = enumerate_states(table.shape[0], table.ndim)
+    law = Resident(torch.from_numpy(np.ascontiguousarray(table, dtype=np.float64)).reshape(-1))
+    sequences = Resident(enumerate_states(table.shape[0], table.ndim))
 
     def draw(count: int, generator: torch.Generator) -> Tensor:
         device = generator.device
-        return sequences.to(device)[draw_categorical(law.to(device).expand(count, -1), generator)]
+        return sequences.on(device)[draw_categorical(law.on(device).expand(count, -1), generator)]
 
     return draw
 
@@ -50,16 +54,16 @@ def chain_source(chain: MarkovChain, length: int) -> Source:
     """Sequences drawn from a Markov chain, new ones each time; by inversion of float64 cumulative sums."""
     chain.check_length(length)
     order, contexts = chain.order, chain.initial.size
-    starts = _cumulative(chain.initial.reshape(-1))
-    steps = _cumulative(chain.transition.reshape(contexts, -1))
-    powers = chain.vocabulary ** torch.arange(order - 1, -1, -1)
+    starts = Resident(_cumulative(chain.initial.reshape(-1)))
+    steps = Resident(_cumulative(chain.transition.reshape(contexts, -1)))
+    powers = Resident(chain.vocabulary ** torch.arange(order - 1, -1, -1))
 
     def draw(count: int, generator: torch.Generator) -> Tensor:
         device = generator.device
-        first, rows = starts.to(device), steps.to(device)
+        first, rows = starts.on(device), steps.on(device)
         uniform = torch.rand(length, count, 1, dtype=torch.float64, device=device, generator=generator)
         context = torch.searchsorted(first, uniform[order - 1, :, 0], right=True)
-        tokens = [*(context.unsqueeze(-1) // powers.to(device) % chain.vocabulary).T]
+        tokens = [*(context.unsqueeze(-1) // powers.on(device) % chain.vocabulary).T]
         for i in range(order, length):
             token = torch.searchsorted(rows[context], uniform[i], right=True).squeeze(-1)
             tokens.append(token)
@@ -105,16 +109,16 @@ def rollout_pairs(
     contexts, sequences
         x_level and the teacher's x_0, both [n, L].
     """
-    grid = torch.from_numpy(np.ascontiguousarray(levels, dtype=np.float64))
-    tables = [torch.from_numpy(array.astype(np.int64)) for array in (contexts, sequences)]
+    grid = Resident(torch.from_numpy(np.ascontiguousarray(levels, dtype=np.float64)))
+    tables = [Resident(torch.from_numpy(array.astype(np.int64))) for array in (contexts, sequences)]
 
     def draw(t: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
         device = generator.device
-        above = grid.to(device)
+        above = grid.on(device)
         first = torch.searchsorted(above, t - 1e-9)
         uniform = torch.rand(len(t), dtype=torch.float64, device=device, generator=generator)
         row = first + (uniform * (len(above) - first)).long()
-        x_level, x_0 = (table.to(device)[row] for table in tables)
+        x_level, x_0 = (table.on(device)[row] for table in tables)
         level = torch.maximum(above[row], t)
         walked = process.sample_bridge(x_0, x_level, t, level, generator)
         return x_0, torch.where((level > t).unsqueeze(-1), walked, x_level)

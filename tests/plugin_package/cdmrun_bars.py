@@ -63,7 +63,7 @@ def likelihood(task: Any) -> dict[str, str]:
     student = task.student(task.config["family"])
     pairs = noised_pairs(task.source, task.teacher.process)
     steps = StepSchedule(task.config["nfe"], task.config["grid"])
-    task.train(student, SampledMatching(student, pairs, steps, task.settings.batch))
+    task.train(student, SampledMatching(student, pairs, steps, task.batch))
     return {"any": "model"}
 
 

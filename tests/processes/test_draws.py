@@ -44,6 +44,23 @@ def test_a_rare_token_has_its_exact_share_of_the_unit_interval(monkeypatch: pyte
         assert int(draw_categorical(weights, None)) == index
 
 
+def test_inversion_is_what_a_loop_over_categories_finds() -> None:
+    """Rows that rounding takes to the top, or that have no weight at all, among ordinary ones."""
+    weights = torch.rand(400, 7, dtype=torch.float64, generator=generator(1))
+    weights[::3, 4:] = 0.0
+    weights[::5, 0] = 0.0
+    uniform = torch.rand(400, dtype=torch.float64, generator=generator(2))
+    for top in (False, True):
+        if top:
+            uniform[::7], weights[::50] = LARGEST, 0.0
+        found = draws.invert_categorical(weights, uniform)
+        for row, number, index in zip(weights.tolist(), uniform.tolist(), found.tolist(), strict=True):
+            sums = np.cumsum(row)
+            passed = [j for j, total in enumerate(sums) if total > number * sums[-1]]
+            last = max((j for j, weight in enumerate(row) if weight > 0), default=0)
+            assert index == min([*passed, last])
+
+
 def test_unnormalised_weights_give_proportional_frequencies() -> None:
     weights = torch.tensor([1.0, 0.0, 5.0, 0.5, 3.0])
     counts = np.bincount(draw_categorical(weights.expand(20_000, -1), generator(3)).numpy(), minlength=5)

@@ -90,6 +90,21 @@ def starts(found: list[object], expected: str) -> None:
         ("train: {", "model: {width: 100}\n  train: {", "a.yaml:7:18: teacher.model.width: width 100 over 3 heads"),
         ("train: {", "model: {heads: 5}\n  train: {", "a.yaml:7:18: teacher.model.heads: width 96 over 5 heads"),
         ("train: {", "model: {conv: 4}\n  train: {", "a.yaml:7:17: teacher.model.conv: 4 taps have no middle"),
+        (
+            "lr: 2e-3",
+            "accumulate: 3",
+            "a.yaml:7:36: teacher.train.accumulate: 3 parts cannot share a batch of 64 evenly",
+        ),
+        (
+            "nfe: [1, 2, 4, 8]",
+            "nfe: [1, 2, 4, 8]\n    train: {batch: 12, accumulate: 4}",
+            "a.yaml:13:36: students.cdm-hmm.train.accumulate: 4 parts of a batch of 12 have 3 sequences each, too few",
+        ),
+        (
+            "samples: 200",
+            "judge: {kind: network, train: {batch: 6, accumulate: 4}}",
+            "a.yaml:19:67: evaluation.judge.train.accumulate: 4 parts cannot share a batch of 6 evenly",
+        ),
         ("judge_nll]", "tv]", "a.yaml:19:49: evaluation.metrics[1]: tv needs data that can be enumerated"),
         (
             "{samples: 200, metrics: [nll_bound, judge_nll]}",

@@ -15,7 +15,9 @@ from torch import Tensor, nn
 
 from cdmrun.training import Group, Interrupted, TrainSettings, joined, train
 
-SETTINGS = TrainSettings(steps=12, batch=8, lr=0.05, warmup=2, ema=0.8, clip=0.5, checkpoint_every=1e9, log_every=5)
+SETTINGS = TrainSettings(
+    steps=12, batch=8, accumulate=2, lr=0.05, warmup=2, ema=0.8, clip=0.5, checkpoint_every=1e9, log_every=5
+)
 
 
 def network() -> nn.Module:
@@ -37,9 +39,9 @@ def member(group: Group, folder: Path, stop: int) -> None:
     def objective(generator: torch.Generator) -> Tensor:
         nonlocal calls
         calls += 1
-        if calls == stop and group.rank == group.size - 1:
+        if calls == stop * SETTINGS.accumulate and group.rank == group.size - 1:
             os.kill(os.getpid(), signal.SIGTERM)
-        return loss_of(model, group.share(SETTINGS.batch), generator)
+        return loss_of(model, group.share(SETTINGS.batch, SETTINGS.accumulate), generator)
 
     try:
         result = train(model, objective, SETTINGS, 3, folder / "checkpoint.pt", "me", group=group)

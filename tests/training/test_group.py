@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -43,15 +44,15 @@ def test_both_hold_the_same_weights(pair: list[dict[str, Any]]) -> None:
 
 
 def test_two_processes_are_one_on_both_shares(pair: list[dict[str, Any]]) -> None:
-    """One process whose loss is the mean over the two shares, drawn as the two draw them, takes the same steps."""
+    """One process whose loss is the mean over both shares, each in two parts, drawn as they are: the same steps."""
     model, step = network(), iter(range(SETTINGS.steps))
 
     def objective(generator: torch.Generator) -> Tensor:
         number = next(step)
-        shares = [step_generator(3, number, rank=rank) for rank in range(2)]
-        return torch.stack([loss_of(model, SETTINGS.batch // 2, share) for share in shares]).mean()
+        shares = [step_generator(3, number, rank=rank, part=part) for rank in range(2) for part in range(2)]
+        return torch.stack([loss_of(model, SETTINGS.batch // 4, share) for share in shares]).mean()
 
-    result = train(model, objective, SETTINGS, 3)
+    result = train(model, objective, replace(SETTINGS, accumulate=1), 3)
     for name, weight in model.state_dict().items():
         torch.testing.assert_close(pair[0]["weights"][name], weight, rtol=1e-5, atol=1e-6)
     assert [line[1] for line in result.history] == pytest.approx([line[1] for line in pair[0]["history"]], rel=1e-5)
@@ -71,9 +72,9 @@ def test_a_pair_stops_together_and_resumes_bit_identically(tmp_path: Path, pair:
 
 
 def test_each_rank_draws_its_own() -> None:
-    pairs = [(step, rank) for step in range(9) for rank in range(4)]
-    draws = {float(torch.rand((), generator=step_generator(0, step, rank=rank))) for step, rank in pairs}
-    assert len(draws) == 36
+    numbers = [(step, rank, part) for step in range(9) for rank in range(4) for part in range(3)]
+    draws = {float(torch.rand((), generator=step_generator(0, s, rank=rank, part=part))) for s, rank, part in numbers}
+    assert len(draws) == 108
     assert torch.equal(*(torch.rand(3, generator=step_generator(1, 2, rank=rank)) for rank in (0, 0)))
 
 
@@ -81,6 +82,13 @@ def test_a_batch_that_cannot_be_shared() -> None:
     assert Group(1, 4).share(64) == 16
     with pytest.raises(UserError, match="a batch of 10 sequences cannot be shared evenly among 4 processes"):
         Group(1, 4).share(10)
+    assert Group(1, 4).share(64, 2) == 8
+    with pytest.raises(
+        UserError, match="a batch of 12 sequences cannot be shared evenly among 4 processes of 2 parts each"
+    ):
+        Group(1, 4).share(12, 2)
+    with pytest.raises(UserError, match="evenly among 5 parts"):
+        Group().share(12, 5)
 
 
 def test_without_torchrun_there_is_one() -> None:

@@ -76,6 +76,28 @@ def test_a_resumed_training_ends_bit_identically(tmp_path: Path, stop: int) -> N
     assert [line[0] for line in result.history] == [7, 14, 21, 28, 30]
 
 
+@pytest.mark.parametrize("stop", [9, 14])
+def test_a_batch_in_parts_is_the_mean_over_them(tmp_path: Path, stop: int) -> None:
+    """Each part has the randomness of (seed, step, part), also in a training that was stopped, even within a step."""
+    settings = replace(SETTINGS, steps=6, accumulate=3)
+    whole, first, second, at_once = make_model(), make_model(), make_model(seed=99), make_model()
+    result = train(whole, regression(whole), settings, 3)
+    with pytest.raises(StoppedError):
+        train(first, stopping_at(regression(first), stop), settings, 3, tmp_path / "c.pt", "me")
+    train(second, regression(second), settings, 3, tmp_path / "c.pt", "me")
+    assert same(whole, second)
+    objective, steps = regression(at_once), iter(range(settings.steps))
+
+    def mean(_: torch.Generator) -> Tensor:
+        step = next(steps)
+        return torch.stack([objective(step_generator(3, step, part=part)) for part in range(3)]).mean()
+
+    expected = train(at_once, mean, replace(settings, accumulate=1), 3)
+    for mine, theirs in zip(parameters(whole), parameters(at_once), strict=True):
+        torch.testing.assert_close(mine, theirs, rtol=1e-5, atol=1e-6)
+    assert [line[1] for line in result.history] == pytest.approx([line[1] for line in expected.history], rel=1e-5)
+
+
 def test_a_student_resumes_bit_identically(tmp_path: Path) -> None:
     """The real thing: a network with a hidden Markov head and a sampled objective."""
     settings = replace(SETTINGS, steps=8, lr=1e-2)
@@ -141,8 +163,9 @@ def test_a_finished_training_is_not_repeated(tmp_path: Path) -> None:
 
 
 def test_seeds_matter_and_steps_have_their_own_randomness() -> None:
-    draws = {float(torch.rand((), generator=step_generator(seed, step))) for seed in range(8) for step in range(50)}
-    assert len(draws) == 400
+    numbers = [(seed, step, part) for seed in range(8) for step in range(50) for part in range(3)]
+    draws = {float(torch.rand((), generator=step_generator(s, step, part=part))) for s, step, part in numbers}
+    assert len(draws) == 1200
     assert torch.equal(*(torch.rand(4, generator=step_generator(2, 7)) for _ in range(2)))
 
 
@@ -184,6 +207,16 @@ def test_a_loss_that_is_no_number_names_its_step(tmp_path: Path, loss: float) ->
     assert saved is not None
     assert saved["step"] == 4, "the last checkpoint is from before the damage"
     assert all(torch.isfinite(value).all() for value in saved["model"].values())
+
+
+def test_a_batch_that_does_not_fit_says_what_to_do() -> None:
+    model = make_model()
+
+    def too_large(generator: torch.Generator) -> Tensor:
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with pytest.raises(UserError, match=r"no room for a batch of 8 sequences in 2 part\(s\)(.|\n)*accumulate to 4"):
+        train(model, too_large, replace(SETTINGS, accumulate=2), 0)
 
 
 def test_what_is_kept_is_the_moving_average() -> None:

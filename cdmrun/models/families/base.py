@@ -102,7 +102,8 @@ class JointDistribution(ABC):
     def _known_marginals(self, spoken_marginals: Tensor) -> Tensor:
         """Point masses at unspoken positions, the given laws elsewhere, float64."""
         vocabulary = spoken_marginals.shape[-1]
-        known = nn.functional.one_hot(self.fixed.clamp_max(vocabulary - 1), vocabulary).double()
+        known = torch.zeros(spoken_marginals.shape, dtype=torch.float64, device=spoken_marginals.device)
+        known.scatter_(-1, self.fixed.clamp_max(vocabulary - 1).unsqueeze(-1), 1.0)
         return torch.where(self.spoken.unsqueeze(-1), spoken_marginals.double(), known)
 
 
