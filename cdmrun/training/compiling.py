@@ -7,6 +7,7 @@ on the data. What a compiled trunk says differs by rounding.
 from __future__ import annotations
 
 from collections.abc import Callable
+from textwrap import shorten
 
 import torch
 from torch import Tensor, nn
@@ -50,7 +51,7 @@ def rehearse(
         raise
     except Exception as error:  # compilers fail in many ways, and none of them is a reason not to train
         torch.compiler.set_stance("force_eager")
-        return (str(error).strip() or type(error).__name__).splitlines()[0]
+        return shorten(str(error).strip() or type(error).__name__, 240, placeholder=" …")
     finally:
         model.zero_grad(set_to_none=True)
     return None

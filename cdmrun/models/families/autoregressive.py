@@ -87,7 +87,7 @@ class Autoregressive(JointDistribution):
     def _one_by_one(self, noise: Tensor) -> Tensor:
         x = self.fixed.clone()
         # asking which positions are spoken of saves steps, but has a GPU waited for
-        positions = range(x.shape[1]) if x.is_cuda else self.spoken.any(0).nonzero()[:, 0].tolist()
+        positions = range(x.shape[1]) if x.device.type != "cpu" else self.spoken.any(0).nonzero()[:, 0].tolist()
         for i in positions:
             token = (self.head.logits_at(self.hidden, self.unary, x, i) + noise[:, i]).argmax(-1)
             x[:, i] = torch.where(self.spoken[:, i], token, x[:, i])

@@ -14,6 +14,7 @@ from torch import Tensor, nn
 
 from cdmrun.models.families.base import Head, JointDistribution, shared
 from cdmrun.models.families.decoding import BLOCK, follow_maps
+from cdmrun.models.families.scan import ENTRIES, prefix_laws
 from cdmrun.processes.draws import draw_categorical, invert_categorical
 
 #: Bound on |T| and |E|: keeps every normaliser within float32, since no state can all but forbid a likely token.
@@ -90,14 +91,19 @@ class HiddenMarkov(JointDistribution):
         return torch.cat([torch.cat(maps).view(batch, length - 1, count), stay], 1)
 
     def marginals(self) -> Tensor:
+        states = self._scan(torch.ones_like(self.start)) if self._in_parallel() else self._one_by_one()
+        law = (states / self._emission_normaliser()) @ self.emission * self.unary.exp()
+        return self._known_marginals(law)
+
+    def _one_by_one(self) -> Tensor:
+        """The law of each state, [B, L, S]."""
         entering, normaliser = self._transitions()
         state = entering[:, 0] / entering[:, 0].sum(-1, keepdim=True)
         states = [state]
         for i in range(1, entering.shape[1]):
             state = (state / normaliser[:, i]) @ self.transition * entering[:, i]
             states.append(state)
-        law = (torch.stack(states, 1) / self._emission_normaliser()) @ self.emission * self.unary.exp()
-        return self._known_marginals(law)
+        return torch.stack(states, 1)
 
     def _emission_normaliser(self) -> Tensor:
         """Σ_a exp(u_ia + E_ka), [B, L, S]."""
@@ -113,9 +119,12 @@ class HiddenMarkov(JointDistribution):
 
         Returns the log-likelihood, [B], and the law of each state given what is emitted before it, [B, L, S].
         """
-        entering, normaliser = self._transitions()
         emitted = torch.where(self.spoken.unsqueeze(-1), emitted, 1.0)
         log_likelihood = torch.where(self.spoken, scale, 0.0).sum(-1)
+        if self._in_parallel():
+            laws = self._scan(emitted)
+            return log_likelihood + (laws * emitted).sum(-1).log().sum(-1), laws
+        entering, normaliser = self._transitions()
         states = [entering[:, 0] / entering[:, 0].sum(-1, keepdim=True)]
         belief = states[0] * emitted[:, 0]
         masses = []
@@ -126,6 +135,17 @@ class HiddenMarkov(JointDistribution):
             belief = states[i] * emitted[:, i]
         masses.append(belief.sum(-1, keepdim=True))
         return log_likelihood + torch.cat(masses, -1).log().sum(-1), torch.stack(states, 1)
+
+    def _in_parallel(self) -> bool:
+        """Whether the forward algorithm is a scan: on GPUs, as far as its matrices fit in memory."""
+        return self.start.device.type != "cpu" and self.start.numel() * self.start.shape[-1] <= ENTRIES
+
+    def _scan(self, emitted: Tensor) -> Tensor:
+        """The law of each state given what is emitted before it, by a parallel scan, [B, L, S]."""
+        entering, normaliser = self._transitions()
+        leaving = (emitted[:, :-1] / normaliser[:, 1:]).unsqueeze(-1)
+        matrices = leaving * self.transition * entering[:, 1:].unsqueeze(-2)
+        return prefix_laws(entering[:, 0] / entering[:, 0].sum(-1, keepdim=True), matrices)
 
 
 class HiddenMarkovHead(Head):
