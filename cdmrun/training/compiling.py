@@ -6,6 +6,7 @@ on the data. What a compiled trunk says differs by rounding.
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from textwrap import shorten
 
@@ -39,11 +40,11 @@ def compile_like(copied: nn.Module, original: nn.Module) -> None:
 
 
 def rehearse(
-    model: nn.Module, objective: Callable[[torch.Generator], Tensor], generator: torch.Generator
-) -> str | None:
-    """Take the gradient of one step and forget it, so that all is compiled; what stood in the way, if anything did.
+    model: nn.Module, objective: Callable[[torch.Generator], Tensor], generator: torch.Generator, warn: bool = True
+) -> None:
+    """Take the gradient of one step and forget it, so that all is compiled.
 
-    In that case this process compiles nothing any more, and what is compiled already is run as it was written.
+    If that does not work, this process compiles nothing any more, and what should be compiled is run as it was written.
     """
     try:
         objective(generator).backward()
@@ -51,7 +52,8 @@ def rehearse(
         raise
     except Exception as error:  # compilers fail in many ways, and none of them is a reason not to train
         torch.compiler.set_stance("force_eager")
-        return shorten(str(error).strip() or type(error).__name__, 240, placeholder=" …")
+        if warn:
+            reason = shorten(str(error).strip() or type(error).__name__, 240, placeholder=" …")
+            warnings.warn(f"torch.compile does not work here, training goes on without: {reason}", stacklevel=3)
     finally:
         model.zero_grad(set_to_none=True)
-    return None

@@ -8,14 +8,14 @@ other batches than one on M processes. At any step all processes hold the same w
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 
 import torch
 import torch.distributed as dist
-from torch import Tensor, nn
+from torch import nn
 
 from cdmrun.errors import UserError
 
@@ -73,20 +73,6 @@ class Group:
         if self.size > 1:
             for tensor in model.state_dict().values():
                 dist.broadcast(tensor, 0)
-
-    def average(self, parameters: Sequence[nn.Parameter], loss: Tensor) -> Tensor:
-        """Average gradients, in place, and the loss over all processes; one exchange."""
-        if self.size == 1:
-            return loss
-        grads = [torch.zeros_like(p) if p.grad is None else p.grad for p in parameters]
-        flat = torch.cat([loss.reshape(1).to(grads[0]), *(grad.reshape(-1) for grad in grads)])
-        dist.all_reduce(flat)
-        flat /= self.size
-        parts = flat.split([1, *(grad.numel() for grad in grads)])
-        for parameter, grad in zip(parameters, parts[1:], strict=True):
-            if parameter.grad is not None:
-                parameter.grad.copy_(grad.view_as(parameter))
-        return parts[0].reshape(())
 
 
 ALONE = Group()

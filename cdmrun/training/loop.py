@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import math
 import time
-import warnings
 from collections.abc import Callable, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Protocol, runtime_checkable
@@ -14,6 +14,7 @@ import torch
 from torch import Tensor, nn
 
 from cdmrun.errors import UserError
+from cdmrun.training.averaging import Averaging
 from cdmrun.training.checkpoint import load_checkpoint, save_checkpoint
 from cdmrun.training.compiling import compile_trunks, rehearse
 from cdmrun.training.determinism import deterministic
@@ -106,27 +107,18 @@ def train(
         objective.use_average(state.average)
     model.train()
     device = next(model.parameters()).device
-    with deterministic(settings.deterministic, device), stop_requested() as stopping:
+    with (
+        deterministic(settings.deterministic, device),
+        closing(Averaging(group, state.parameters)) as averaging,
+        stop_requested() as stopping,
+    ):
         if settings.compile and state.step < settings.steps:
-            reason = rehearse(model, objective, step_generator(seed, 0, device, group.rank))
-            if reason is not None and group.leads:
-                warnings.warn(f"torch.compile does not work here, training goes on without: {reason}", stacklevel=2)
+            rehearse(model, objective, step_generator(seed, 0, device, group.rank), warn=group.leads)
         last_saved = last_reported = time.monotonic()
         while state.step < settings.steps:
             parts = range(settings.accumulate)
             generators = [step_generator(seed, state.step, device, group.rank, part) for part in parts]
-            try:
-                loss = _one_step(state, objective, generators, group)
-            except torch.OutOfMemoryError as error:
-                raise UserError(
-                    f"this GPU has no room for a batch of {settings.batch} sequences in {settings.accumulate} part(s)",
-                    f"set train.accumulate to {2 * settings.accumulate}, or train.batch to less",
-                ) from error
-            if not math.isfinite(loss):
-                raise UserError(
-                    f"the loss or its gradient is not finite at step {state.step + 1} of {settings.steps}",
-                    "lower train.lr or train.clip",
-                )
+            loss = _one_step(state, objective, generators, averaging)
             now = time.monotonic()
             if state.log(loss) and report is not None:
                 rate = settings.log_every / max(now - last_reported, 1e-9)
@@ -222,25 +214,43 @@ def _groups(model: nn.Module, settings: TrainSettings) -> list[dict[str, Any]]:
     ]
 
 
-def _one_step(state: _State, objective: Objective, generators: Sequence[torch.Generator], group: Group) -> float:
+def _one_step(
+    state: _State, objective: Objective, generators: Sequence[torch.Generator], averaging: Averaging
+) -> float:
     """One optimiser step, with a generator for each part; returns the loss, averaged over parts and group."""
     settings = state.settings
     for options in state.optimiser.param_groups:
         options["lr"] = settings.rate_at(state.step) * options["factor"]
     state.optimiser.zero_grad(set_to_none=True)
-    losses = []
-    for generator in generators:
-        loss = objective(generator)
-        (loss / len(generators)).backward()
-        losses.append(loss.detach())
-    loss = group.average(state.parameters, torch.stack(losses).mean())
+    try:
+        loss = averaging.finish(_backward(objective, generators, averaging))
+    except torch.OutOfMemoryError as error:
+        raise UserError(
+            f"this GPU has no room for a batch of {settings.batch} sequences in {settings.accumulate} part(s)",
+            f"set train.accumulate to {2 * settings.accumulate}, or train.batch to less",
+        ) from error
     norm = nn.utils.clip_grad_norm_(state.parameters, settings.clip)
     value, size = torch.stack([loss.double(), norm.double()]).tolist()  # a GPU is waited for once a step, here
-    if not math.isfinite(size):  # before it reaches the weights, so that the last checkpoint stays good
-        return math.nan
+    if not math.isfinite(value + size):  # before it reaches the weights, so that the last checkpoint stays good
+        raise UserError(
+            f"the loss or its gradient is not finite at step {state.step + 1} of {settings.steps}",
+            "lower train.lr or train.clip",
+        )
     state.optimiser.step()
     state.step += 1
     # a short average at first, so that the random start is forgotten
     decay = min(settings.ema, state.step / (state.step + 10))
     torch._foreach_lerp_(state.average, [p.detach() for p in state.parameters], 1.0 - decay)
     return float(value)
+
+
+def _backward(objective: Objective, generators: Sequence[torch.Generator], averaging: Averaging) -> Tensor:
+    """Add up the gradient of the mean loss over all parts; returns that loss."""
+    losses: list[Tensor] = []
+    for generator in generators:
+        loss = objective(generator)
+        losses.append(loss.detach())
+        if len(losses) == len(generators):
+            averaging.begin()
+        (loss / len(generators)).backward()
+    return torch.stack(losses).mean()

@@ -13,7 +13,7 @@ from pathlib import Path
 import torch
 from torch import Tensor, nn
 
-from cdmrun.training import Group, Interrupted, TrainSettings, joined, train
+from cdmrun.training import Group, Interrupted, TrainSettings, averaging, joined, train
 
 SETTINGS = TrainSettings(
     steps=12, batch=8, accumulate=2, lr=0.05, warmup=2, ema=0.8, clip=0.5, checkpoint_every=1e9, log_every=5
@@ -21,9 +21,11 @@ SETTINGS = TrainSettings(
 
 
 def network() -> nn.Module:
-    """A small network, the same each time."""
+    """A small network, the same each time, with a parameter that has no part in anything."""
     torch.manual_seed(0)
-    return nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+    made = nn.Sequential(nn.Linear(3, 4), nn.Tanh(), nn.Linear(4, 1))
+    made.register_parameter("unused", nn.Parameter(torch.ones(2)))
+    return made
 
 
 def loss_of(model: nn.Module, batch: int, generator: torch.Generator) -> Tensor:
@@ -52,5 +54,6 @@ def member(group: Group, folder: Path, stop: int) -> None:
 
 
 if __name__ == "__main__":
+    averaging.BUCKET_BYTES = 64  # two buckets, of which the second has to be waited for
     with joined() as joint:
         member(joint, Path(sys.argv[1]), int(sys.argv[2]))

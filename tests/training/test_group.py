@@ -13,7 +13,9 @@ from torch import Tensor
 from workflow_cases import run_command
 
 from cdmrun.errors import UserError
-from cdmrun.training import Group, joined, step_generator, train
+from cdmrun.training import Group, averaging, joined, step_generator, train
+from cdmrun.training.averaging import Averaging
+from cdmrun.training.averaging import _buckets as buckets
 
 MEMBER = Path(__file__).with_name("group_member.py")
 
@@ -96,3 +98,21 @@ def test_without_torchrun_there_is_one() -> None:
         with joined(environment) as group:
             assert group == Group(0, 1)
             assert group.leads
+
+
+def test_buckets_take_the_last_parameters_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(averaging, "BUCKET_BYTES", 40)
+    shapes = [(4, torch.float32), (9, torch.float32), (1, torch.float32), (3, torch.float64), (1, torch.float64)]
+    parameters = [torch.nn.Parameter(torch.zeros(size, dtype=dtype)) for size, dtype in shapes]
+    found = [[next(i for i, p in enumerate(parameters) if p is q) for q in bucket] for bucket in buckets(parameters)]
+    assert found == [[4, 3], [2, 1], [0]]
+
+
+def test_alone_nothing_is_hooked() -> None:
+    parameter = torch.nn.Parameter(torch.ones(2))
+    alone = Averaging(Group(), [parameter])
+    alone.begin()
+    parameter.sum().backward()
+    loss = torch.tensor(3.0)
+    assert alone.finish(loss) is loss
+    assert not parameter._post_accumulate_grad_hooks
