@@ -2,6 +2,7 @@
 
 What it would do instead is pass over the widest tensors of a block several times more: keep the activation's input as
 well as its square root, raise it to a power, and add up each tap's shifted gradient in a padded copy of its own.
+A compiler is given the plain operations, whose gradients it writes out itself.
 """
 
 from __future__ import annotations
@@ -58,6 +59,8 @@ def _correlate(padded: Tensor, taps: Tensor) -> Tensor:
 
 def squared_relu(x: Tensor) -> Tensor:
     """max(x, 0)², of any shape; bit for bit what ``relu(x).square()`` and its gradient are."""
+    if torch.compiler.is_compiling():
+        return functional.relu(x).square()
     return _SquaredReLU.apply(x)
 
 
@@ -66,4 +69,6 @@ def short_convolution(x: Tensor, taps: Tensor, before: int) -> Tensor:
 
     Position i sees those from i − ``before`` to i − ``before`` + K − 1; tap j is that of i − ``before`` + j.
     """
+    if torch.compiler.is_compiling():
+        return _correlate(functional.pad(x, (0, 0, before, len(taps) - 1 - before)), taps)
     return _ShortConvolution.apply(x, taps, before)
