@@ -172,6 +172,14 @@ evaluation:
 """
 
 
+def edited(folder: Path, old: str, new: str) -> Path:
+    """The tiny spec with one edit, in its own place so that it is the same file to Snakemake."""
+    assert old in TINY
+    path = folder / "tiny.yaml"
+    path.write_text(TINY.replace(old, new))
+    return path
+
+
 def write_words(path: Path, sentences: int = 3000) -> None:
     """Write a text of made-up sentences, the same every time."""
     draw = random.Random(0)
