@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from workflow_cases import REPOSITORY, environment, snakemake_arguments
+from workflow_cases import REPOSITORY, environment, run_command, snakemake_arguments
 
 PACKAGE = Path(__file__).with_name("plugin_package")
 MODULE = "cdmrun_bars"
@@ -52,12 +52,8 @@ def program(site: Path, folder: Path) -> Program:
     """A way to run programs that see what is installed in ``site``, in ``folder``."""
 
     def run(*arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        executable = Path(sys.executable).parent / str(arguments[0])
-        variables = {**environment(), "PYTHONPATH": str(site), "CDMRUN_WARM": "0"}  # no nursery stays behind
-        command = [str(executable), *map(str, arguments[1:])]
-        return subprocess.run(
-            command, capture_output=True, text=True, env=variables, cwd=folder, timeout=300, check=False
-        )
+        variables = {**environment(site), "CDMRUN_WARM": "0"}  # no nursery stays behind
+        return run_command(*arguments, env=variables, cwd=folder)
 
     return run
 

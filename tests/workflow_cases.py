@@ -11,17 +11,21 @@ import resource
 import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from snakemake import cli as snakemake_cli
 from snakemake import workflow as snakemake_workflow
 
+import cdmrun
 from cdmrun.spec.cards import write_cards
 from cdmrun.spec.plan import build_plan
 from cdmrun.spec.plan_types import Plan
 
 REPOSITORY = Path(__file__).parents[1]
+
+#: Seconds after which a program is taken to hang: many times what any needs, since a busy machine is no failure.
+PATIENCE = 900.0
 
 #: Four sequences, an exact teacher, three students: every stage but the judge and the draws, in seconds.
 TINY = """\
@@ -188,17 +192,28 @@ def write_words(path: Path, sentences: int = 3000) -> None:
     path.write_text("".join(text))
 
 
-def environment() -> dict[str, str]:
-    """Environment in which rules find the `cdmrun` of this Python, with one thread."""
-    folder = str(Path(sys.executable).parent)
-    return {**os.environ, "PATH": f"{folder}{os.pathsep}{os.environ['PATH']}", "OMP_NUM_THREADS": "1"}
+def environment(*first: Path) -> dict[str, str]:
+    """Environment in which rules find the programs of this Python, with one thread.
+
+    They import from the folders ``first``, and then the `cdmrun` that these tests import, not one of another checkout.
+    """
+    searched = [*first, Path(cdmrun.__file__).parents[1], *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {
+        **os.environ,
+        "PATH": os.pathsep.join([str(Path(sys.executable).parent), os.environ["PATH"]]),
+        "PYTHONPATH": os.pathsep.join(map(str, searched)),
+        "OMP_NUM_THREADS": "1",
+    }
 
 
-def run_command(*arguments: str | Path, timeout: float = 300.0, **options: object) -> subprocess.CompletedProcess[str]:
+def run_command(
+    *arguments: str | Path, env: Mapping[str, str] | None = None, **options: object
+) -> subprocess.CompletedProcess[str]:
     """Run a program of this Python's environment; what it prints is captured."""
     program = [str(Path(sys.executable).parent / str(arguments[0])), *map(str, arguments[1:])]
+    surroundings = environment() if env is None else env
     return subprocess.run(  # type: ignore[call-overload,no-any-return]
-        program, capture_output=True, text=True, env=environment(), timeout=timeout, check=False, **options
+        program, capture_output=True, text=True, env=surroundings, timeout=PATIENCE, check=False, **options
     )
 
 
