@@ -68,6 +68,7 @@ def plan(
     Example: [cyan]cdmrun plan specs/text-absorbing.yaml --cores 4[/cyan]
     """
     from cdmrun.spec.plan import build_plan
+    from cdmrun.spec.plan_types import workflow_command
     from cdmrun.spec.state import estimates, states
 
     built = build_plan(chosen_specs(specs))
@@ -81,6 +82,8 @@ def plan(
     from cdmrun.spec.show import plan_tree
 
     show(plan_tree(built, found, seconds, cores))
+    if not all(state.done for state in found.values()):
+        typer.echo(f"to make it: {workflow_command(built, out)}")
 
 
 @app.command(rich_help_panel=ASK)
@@ -116,7 +119,7 @@ def status(
         return
     from cdmrun.spec.show import status_table
 
-    show(status_table(built, found))
+    show(status_table(built, found, out))
 
 
 @app.command(rich_help_panel=ASK)

@@ -34,7 +34,7 @@ def collect_garbage(specs: Sequence[Path], out: Path, dry_run: bool = False, yes
         If a spec is wrong, or the results folder is not there.
     """
     if not out.is_dir():
-        raise UserError(f"{out}: no such folder", "name the results folder with --out")
+        raise no_results(out)
     found = find_garbage(out, build_plan(specs).runs)
     for one in found:
         typer.echo(f"{size_text(one.size):>10}  {one.what:<10}  {one.key}{'  (in use, stays)' if one.in_use else ''}")
@@ -49,6 +49,11 @@ def collect_garbage(specs: Sequence[Path], out: Path, dry_run: bool = False, yes
     freed = sum(remove(out, one) for one in free)
     typer.echo(f"{size_text(freed)} ({freed} bytes) freed")
     return freed
+
+
+def no_results(out: Path) -> UserError:
+    """The complaint that there is no results folder."""
+    return UserError(f"{out}: no such folder", "name the results folder with --out")
 
 
 def size_text(size: int) -> str:

@@ -10,7 +10,7 @@ import typer
 
 from cdmrun.errors import UserError
 from cdmrun.files import is_locked
-from cdmrun.manage.collecting import size_text
+from cdmrun.manage.collecting import no_results, size_text
 from cdmrun.manage.garbage import Garbage, garbage_of, remove
 from cdmrun.spec.cards import users_of
 from cdmrun.spec.explain import find_run
@@ -51,6 +51,8 @@ def redo(
     SpecErrors, UserError
         If a spec is wrong, no run is called that, nothing is to be made again, or a job holds one of the products.
     """
+    if not out.is_dir():
+        raise no_results(out)
     plan = build_plan(specs)
     chosen = {find_run(plan, word).key for word in words}
     if stale:

@@ -9,7 +9,7 @@ from typing import Any
 
 from cdmrun.files import read_map, write_atomic, write_json
 from cdmrun.report.build import made_files
-from cdmrun.report.collect import Fingerprint
+from cdmrun.report.collect import Fingerprint, incomplete, missing_scores
 from cdmrun.report.html import plain
 from cdmrun.report.markdown import escape
 from cdmrun.report.provenance import closure, duration
@@ -42,6 +42,8 @@ def write_reference(plan: Plan, out: Path, into: Path, fingerprint: Fingerprint 
         If products are missing.
     """
     out, into = Path(out), Path(into)
+    if missing := missing_scores(plan, out):
+        raise incomplete(plan, out, missing)
     written = []
     for experiment, files in list(made_files(plan, out, False, fingerprint)):
         kept = {path: content for path, content in files.items() if path.endswith(_KEPT) and _is_light(path)}

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +11,7 @@ import pandas as pd
 from cdmrun.errors import UserError
 from cdmrun.files import read_map
 from cdmrun.spec.accepted import is_stale
-from cdmrun.spec.plan_types import Entry, Experiment, Plan, Run
+from cdmrun.spec.plan_types import Entry, Experiment, Plan, Run, workflow_command
 
 SCORE_COLUMNS = [
     *("experiment", "process", "method", "family", "name", "nfe", "nfe_counted", "metric", "seed", "value"),
@@ -51,12 +51,7 @@ def collect(plan: Plan, out: Path, partial: bool, fingerprint: Fingerprint | Non
     """
     missing = missing_scores(plan, out)
     if missing and not partial:
-        shown = "".join(f"\n    {key}" for key in missing[:12])
-        more = f"\n    … and {len(missing) - 12} more" if len(missing) > 12 else ""
-        raise UserError(
-            f"{len(missing)} products that tables are made of are missing in {out}:{shown}{more}",
-            "run `snakemake --cores all`, or ask for what there is with --partial",
-        )
+        raise incomplete(plan, out, missing, ", or ask for what there is with --partial")
     stale = _Stale(plan, out, fingerprint or (lambda stage, *sources: None))
     rows: list[dict[str, Any]] = []
     for experiment in plan.experiments:
@@ -74,6 +69,16 @@ def missing_scores(plan: Plan, out: Path) -> list[str]:
     """Keys of the products behind the tables that are not complete, each once, in the order of the plan."""
     keys = dict.fromkeys(key for experiment in plan.experiments for key in experiment.products)
     return [key for key in keys if not is_complete(out, key)]
+
+
+def incomplete(plan: Plan, out: Path, missing: Sequence[str], or_else: str = "") -> UserError:
+    """The complaint that `missing_scores` are missing; ``or_else`` is another remedy than to make them."""
+    shown = "".join(f"\n    {key}" for key in missing[:12])
+    more = f"\n    … and {len(missing) - 12} more" if len(missing) > 12 else ""
+    return UserError(
+        f"{len(missing)} products that tables are made of are missing in {out}:{shown}{more}",
+        f"run `{workflow_command(plan, out)}`{or_else}",
+    )
 
 
 def is_complete(out: Path, key: str) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 
 from cdmrun.errors import UserError
 
@@ -57,6 +58,15 @@ def did_you_mean(word: object, known: Iterable[str]) -> str:
     """Return `` (did you mean 'x'?)`` if ``word`` resembles one of ``known``, else nothing."""
     match = closest(word, known)
     return f" (did you mean '{match}'?)" if match else ""
+
+
+def did_you_mean_spec(path: Path) -> str:
+    """Return the same for the name of a file, out of the specs in its folder."""
+    try:
+        known = sorted(entry.name for entry in path.parent.iterdir() if entry.suffix in {".yaml", ".yml"})
+    except OSError:
+        return ""
+    return did_you_mean(path.name, known)
 
 
 def closest(word: object, known: Iterable[str], cutoff: float = 0.6) -> str | None:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from cdmrun.spec.errors import SpecError, did_you_mean
+from cdmrun.spec.errors import SpecError, did_you_mean_spec
 from cdmrun.spec.nodes import Mark, Node
 from cdmrun.spec.yaml_loader import load_yaml
 
@@ -34,8 +34,7 @@ class Loader:
         if len(stack) > MAX_CHAIN and origin is not None:
             return None, [origin.error(("extends",), f"more than {MAX_CHAIN} files extend one another")]
         if origin is not None and not path.is_file():
-            near = did_you_mean(path.name, _specs_beside(path))
-            return None, [origin.error(("extends",), f"{path}: no such file{near}")]
+            return None, [origin.error(("extends",), f"{path}: no such file{did_you_mean_spec(path)}")]
         if identity not in self._done:
             self._done[identity] = self._merged(path, (*stack, identity))
         return self._done[identity]
@@ -84,10 +83,3 @@ def _targets(own: Node, errors: list[SpecError]) -> list[Node]:
 
 def _beside(path: Path, target: str) -> Path:
     return Path(os.path.normpath(path.parent / target))
-
-
-def _specs_beside(path: Path) -> list[str]:
-    try:
-        return sorted(entry.name for entry in path.parent.iterdir() if entry.suffix in {".yaml", ".yml"})
-    except OSError:
-        return []

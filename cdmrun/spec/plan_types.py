@@ -6,6 +6,7 @@ report read them.
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -122,3 +123,12 @@ class Plan:
 
     runs: Mapping[str, Run]
     experiments: tuple[Experiment, ...]
+
+
+def workflow_command(plan: Plan, out: Path) -> str:
+    """The command that makes all of a plan, as short as it can be typed: what it takes for granted is left out."""
+    sources = [str(source) for source in dict.fromkeys(experiment.source for experiment in plan.experiments)]
+    usual = sorted(sources) == sorted(map(str, Path("specs").glob("*.yaml")))
+    config = [] if usual else [f"specs={','.join(sources)}"]
+    config += [] if out == Path("results") else [f"out={out}"]
+    return shlex.join(["snakemake", "--cores", "all", *(["--config", *config] if config else [])])

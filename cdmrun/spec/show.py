@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Collection, Mapping
+from pathlib import Path
 from typing import Any
 
 from rich.console import Group, RenderableType
@@ -26,6 +27,7 @@ _COLOURS = {
     "missing": "dim",
 }
 _SHOWN = 40
+_LOGS = 5
 
 
 def plan_tree(
@@ -98,8 +100,8 @@ def plan_json(
     return {"totals": plan_totals(plan, states, seconds, cores), "runs": runs, "experiments": experiments}
 
 
-def status_table(plan: Plan, states: Mapping[str, RunState]) -> RenderableType:
-    """Return one row a run, and a count of each state."""
+def status_table(plan: Plan, states: Mapping[str, RunState], out: Path) -> RenderableType:
+    """Return one row a run, a count of each state, and where the logs of failed runs are."""
     table = Table("run", "state", "detail", box=None, pad_edge=False, header_style="bold")
     for key in plan.runs:
         found = states[key]
@@ -111,7 +113,11 @@ def status_table(plan: Plan, states: Mapping[str, RunState]) -> RenderableType:
         table.add_row(Text(key, overflow="fold"), Text(found.state, _COLOURS[found.state]), Text(detail))
     counts = Counter(state.state for state in states.values())
     summary = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
-    return Group(table, Text(summary, style="bold"))
+    failed = [key for key in plan.runs if states[key].state == "failed"]
+    logs = [Text(f"why it failed: {out / 'logs' / key}.log", overflow="fold") for key in failed[:_LOGS]]
+    more = [Text(f"… and {len(failed) - _LOGS} more", style="dim")] if len(failed) > _LOGS else []
+    absent = [] if out.is_dir() else [Text(f"there is no folder {out} yet (another one: --out)")]
+    return Group(table, Text(summary, style="bold"), *logs, *more, *absent)
 
 
 def duration(seconds: float) -> str:

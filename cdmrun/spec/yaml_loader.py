@@ -16,7 +16,7 @@ from typing import Any
 
 import yaml
 
-from cdmrun.spec.errors import SpecError, Step
+from cdmrun.spec.errors import SpecError, Step, did_you_mean_spec
 from cdmrun.spec.nodes import Mark, Node
 
 MAX_BYTES = 16 * 2**20
@@ -110,7 +110,11 @@ def _read(path: Path) -> str:
             raise _StopError(start.error((), f"larger than {MAX_BYTES // 2**20} MiB: this is not a spec"))
         raw = path.read_bytes()
     except (OSError, ValueError) as error:
-        raise _StopError(start.error((), f"cannot be read: {getattr(error, 'strerror', None) or error}")) from None
+        hint = did_you_mean_spec(path) if isinstance(error, FileNotFoundError) else ""
+        hint = f" (name its files: {path}/*.yaml)" if isinstance(error, IsADirectoryError) else hint
+        raise _StopError(
+            start.error((), f"cannot be read: {getattr(error, 'strerror', None) or error}{hint}")
+        ) from None
     try:
         text = raw.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -129,12 +129,16 @@ def open_job(stage: str, key: str, out: Path) -> Job:
         raise UserError(f"{key!r} is not the key of a run", "keys read kind/slug-id; `cdmrun plan` lists them")
     path = card_path(out, key)
     if not path.exists():
-        raise UserError(f"no run {key} is planned in {out}", "`cdmrun plan` lists the keys; snakemake writes the cards")
+        raise UserError(
+            f"no run {key} is planned in {out}",
+            "take the whole key from `cdmrun plan`; runs are written down in a results folder by `snakemake`, and by "
+            "`snakemake --dry-run`",
+        )
     run = read_card(path)
     if run.key != key:
         raise UserError(f"{path}: this card is of {run.key}", "delete it and run snakemake again")
     if run.stage != stage:
-        raise UserError(f"{key} is made by `cdmrun {run.stage}`, not by `cdmrun {stage}`")
+        raise UserError(f"{key} is made by `cdmrun {run.stage}`, not by `cdmrun {stage}`", "call that instead")
     return Job(run, out)
 
 
