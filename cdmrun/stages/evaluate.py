@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from functools import partial
+from typing import Any
 
 import numpy as np
 import torch
@@ -13,13 +16,14 @@ from cdmrun.errors import UserError
 from cdmrun.files import read_map, write_json, write_with
 from cdmrun.metrics.exact_scores import ExactLaws, ExactScores
 from cdmrun.metrics.infill import InfillSet, SamplerCompleter
-from cdmrun.metrics.judges import load_judge
+from cdmrun.metrics.judges import Judge, load_judge
 from cdmrun.metrics.scoring import KernelSet, SampleSet, Score
+from cdmrun.models import ConditionalModel
 from cdmrun.processes.base import ForwardProcess
 from cdmrun.registry import implementation
 from cdmrun.samplers import Sampler
 from cdmrun.spec.metric_kinds import metric
-from cdmrun.stages.build import build_process, build_sampler, load_grids, load_models
+from cdmrun.stages.build import Grids, build_process, build_sampler, load_grids, load_models
 from cdmrun.stages.features import features_of
 from cdmrun.stages.job import Job
 from cdmrun.stages.parts import Part, Parts
@@ -29,54 +33,59 @@ from cdmrun.stages.rows import Row, sample_rows, score_row, steady
 _LAWS, _SEQUENCES = "laws", "sequences"
 
 
+@dataclass(frozen=True)
+class _Scoring:
+    """What scores at any NFE are computed from; ``exact`` where whole output laws are written out."""
+
+    job: Job
+    dataset: Dataset
+    sampling: Mapping[str, Any]
+    models: Mapping[int | None, ConditionalModel]
+    grids: Grids | None
+    samples: Mapping[str, np.ndarray]
+    judge: Judge | None
+    exact: ExactScores | None
+
+    def at(self, nfe: int) -> Part:
+        """Scores at one NFE, and the law where it can be written out."""
+        job, dataset = self.job, self.dataset
+        rows: list[Row] = []
+        found_here: list[tuple[str, Score]] = []
+        arrays: dict[str, np.ndarray] = {}
+        if "nfe" in self.sampling:  # exact simulation has no kernels to read scores from
+            sampler = build_sampler(self.sampling, self.models, nfe, self.grids)
+            laws = self.exact.of(sampler) if self.exact is not None else None
+            if laws is not None:
+                arrays[f"{_LAWS}/nfe_{nfe}"] = laws.law.round(14)  # as in `steady`
+            found_here = _sampler_scores(job, dataset, sampler, nfe, laws)
+            rows = [score_row(name, found) for name, found in found_here] + _infill_rows(job, dataset, sampler)
+        for name, found in found_here:
+            if found.sequences is not None:
+                arrays[f"{_SEQUENCES}/{name}_nfe_{nfe}"] = found.sequences.astype(np.float32)
+        steps = [row for name, found in found_here for row in _step_rows(name, found)]
+        drawn = SampleSet(self.samples[f"nfe_{nfe}"], dataset, self.judge, job.config["seed"], features_of(job))
+        return {"rows": rows + sample_rows(job.config["metrics"], drawn), "steps": steps}, arrays
+
+
 def run(job: Job) -> None:
     """Write scores.json: scores at every NFE.
 
     Beside it, where there are such: laws.npz, for data that can be enumerated the sampler's exact law over data
     sequences at every NFE, ``nfe_N`` [V^L]; sequences.npz, what each held-out sequence scored, ``METRIC_nfe_N`` [M].
     """
-    dataset = Dataset.read(job.input("data"))
-    process = build_process(job.input_config("teacher")["forward_process"], dataset.vocabulary)
-    sampling = job.input_config("samples")
-    # whole laws are written out in main memory, in float64
-    models = load_models(process, job.input("model"), job.device if dataset.table is None else "cpu")
-    grids = load_grids(job.input("grids")) if "grids" in job.run.inputs else None
-    samples = read_arrays(job.input("samples") / "samples.npz")
+    scoring = _scoring(job)
     measured = read_map(job.input("samples") / "sampling.json", "nfe")["nfe"]
-    if absent := [nfe for nfe in measured if f"nfe_{nfe}" not in samples]:
+    if absent := [nfe for nfe in measured if f"nfe_{nfe}" not in scoring.samples]:
         path = job.input("samples") / "samples.npz"
         raise UserError(
             f"{path}: no samples at NFE {', '.join(absent)}", "delete its folder and run the workflow again"
         )
-    judge = load_judge(job.input("judge"), job.device) if "judge" in job.run.inputs else None
-    exact = _exact_scores(job, dataset, process)
-
-    def scored(nfe: int) -> Part:
-        """Scores at one NFE, and the law where it can be written out."""
-        found_here: list[tuple[str, Score]] = []
-        arrays: dict[str, np.ndarray] = {}
-        if "nfe" in sampling:  # exact simulation has no kernels to read scores from
-            sampler = build_sampler(sampling, models, nfe, grids)
-            laws = exact.of(sampler) if exact is not None else None
-            if laws is not None:
-                arrays[f"{_LAWS}/nfe_{nfe}"] = laws.law.round(14)  # as in `steady`
-            found_here = _sampler_scores(job, dataset, sampler, nfe, laws)
-        for name, found in found_here:
-            if found.sequences is not None:
-                arrays[f"{_SEQUENCES}/{name}_nfe_{nfe}"] = found.sequences.astype(np.float32)
-        rows = [score_row(name, found) for name, found in found_here]
-        if "nfe" in sampling:
-            rows += _infill_rows(job, dataset, sampler)
-        steps = [row for name, found in found_here for row in _step_rows(name, found)]
-        drawn = SampleSet(samples[f"nfe_{nfe}"], dataset, judge, job.config["seed"], features_of(job))
-        return {"rows": rows + sample_rows(job.config["metrics"], drawn), "steps": steps}, arrays
-
     scores: list[Row] = []
     steps: list[Row] = []
     arrays: dict[str, np.ndarray] = {}
     with Parts(job, {f"nfe-{nfe}": float(nfe) for nfe in measured}) as parts:
         for label, costs in measured.items():
-            record, more = parts.made(f"nfe-{label}", partial(scored, int(label)))
+            record, more = parts.made(f"nfe-{label}", partial(scoring.at, int(label)))
             seconds = costs["seconds_per_sample"] if job.config["timing"] else None
             cost = {"nfe_counted": costs["nfe_counted"], "seconds_per_sample": seconds}
             scores += [{"nfe": int(label), **cost, **row} for row in record["rows"]]
@@ -87,6 +96,23 @@ def run(job: Job) -> None:
         if own:
             write_with(job.folder / f"{folder}.npz", partial(np.savez_compressed, **own))  # type: ignore[arg-type]
     write_json(job.folder / "scores.json", {"scores": scores, "steps": steps})
+
+
+def _scoring(job: Job) -> _Scoring:
+    """Read the job's inputs."""
+    dataset = Dataset.read(job.input("data"))
+    process = build_process(job.input_config("teacher")["forward_process"], dataset.vocabulary)
+    return _Scoring(
+        job=job,
+        dataset=dataset,
+        sampling=job.input_config("samples"),
+        # whole laws are written out in main memory, in float64
+        models=load_models(process, job.input("model"), job.device if dataset.table is None else "cpu"),
+        grids=load_grids(job.input("grids")) if "grids" in job.run.inputs else None,
+        samples=read_arrays(job.input("samples") / "samples.npz"),
+        judge=load_judge(job.input("judge"), job.device) if "judge" in job.run.inputs else None,
+        exact=_exact_scores(job, dataset, process),
+    )
 
 
 def _exact_scores(job: Job, dataset: Dataset, process: ForwardProcess) -> ExactScores | None:
