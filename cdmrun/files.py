@@ -90,6 +90,15 @@ def read_map(path: Path, *keys: str) -> dict[str, Any]:
     return value
 
 
+def peek_map(path: Path) -> dict[str, Any] | None:
+    """Read JSON that may be a map; None where there is no such file, or something else in it."""
+    try:
+        value = json.loads(Path(path).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return None
+    return value if isinstance(value, dict) else None
+
+
 def sha256_of(path: Path) -> str:
     """Hex digest of a file's bytes."""
     with open(path, "rb") as stream:

@@ -9,12 +9,9 @@ import numpy as np
 import numpy.typing as npt
 
 from cdmrun.errors import UserError
-from cdmrun.limits import MAX_STATES, MAX_TRANSITIONS
+from cdmrun.limits import MAX_STATES, MAX_TRANSITIONS, SUM_TOLERANCE
 
 Law = npt.NDArray[np.float64]
-
-#: How far from one the sum of given probabilities may be.
-SUM_TOLERANCE = 1e-6
 
 #: Probabilities below this count as zero; its logarithm, −690, stands for log 0.
 TINY = 1e-300

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import gzip
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
@@ -128,9 +127,3 @@ def _strings(asset: Asset, content: bytes, limit: int | None) -> list[bytes]:
     except (OSError, EOFError) as error:
         raise failure(asset, f"{asset.member} is no gzip file: {error}") from error
     return [line.partition(b",")[0] for line in lines[1:][:limit] if line]
-
-
-def valid_padding(tokens: npt.NDArray[Any]) -> npt.NDArray[np.bool_]:
-    """Which rows of tokens [n, L] have padding only at the end, as all data do; [n]."""
-    padded = tokens == PADDING
-    return ~(padded[:, :-1] & ~padded[:, 1:]).any(axis=1)

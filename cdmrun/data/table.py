@@ -11,9 +11,7 @@ import numpy.typing as npt
 
 from cdmrun.data.dataset import Dataset
 from cdmrun.errors import UserError
-from cdmrun.limits import MAX_STATES
-
-SUM_TOLERANCE = 1e-6
+from cdmrun.limits import MAX_STATES, SUM_TOLERANCE
 
 
 def load_table(file: str) -> Dataset:

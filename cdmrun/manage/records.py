@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from cdmrun.errors import UserError
+from cdmrun.files import peek_map
 from cdmrun.spec.cards import CARDS, card_path, is_key
 from cdmrun.spec.errors import did_you_mean
 from cdmrun.spec.explain import ambiguous, matching
@@ -16,14 +16,14 @@ from cdmrun.spec.plan_types import STAGE_OF_KIND, Run
 
 def manifest_of(out: Path, key: str) -> Mapping[str, Any] | None:
     """Return the manifest of a complete product; None if it has none, or one that is not its own."""
-    manifest = _json(out / key / "manifest.json")
+    manifest = peek_map(out / key / "manifest.json")
     return manifest if manifest is not None and manifest.get("key") == key else None
 
 
 def record_of(out: Path, key: str) -> Run | None:
     """Return the run that a manifest or a card describes, or None if nothing of the results folder does."""
     kind, slug, identity = _parts(key)
-    for said in (manifest_of(out, key), _json(card_path(out, key))):
+    for said in (manifest_of(out, key), peek_map(card_path(out, key))):
         if said is None or said.get("key") != key:
             continue
         config, inputs = said.get("config"), said.get("inputs")
@@ -78,11 +78,3 @@ def _entries(folder: Path) -> Iterator[Path]:
         yield from folder.iterdir()
     except OSError:
         return
-
-
-def _json(path: Path) -> dict[str, Any] | None:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None

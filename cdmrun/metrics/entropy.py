@@ -1,4 +1,4 @@
-"""Unigram entropies: a sampler that repeats itself has a low one, one that draws noise a high one."""
+"""Unigram entropy: a sampler that repeats itself has a low one, one that draws noise a high one."""
 
 from __future__ import annotations
 
@@ -23,12 +23,3 @@ def sample_unigram_entropy(tokens: npt.NDArray[np.integer[Any]]) -> npt.NDArray[
     share = counts / length
     sums = np.bincount(owners, weights=-share * np.log2(share), minlength=rows)
     return sums.astype(np.float64) + 0.0
-
-
-def corpus_entropy(tokens: npt.NDArray[np.integer[Any]]) -> float:
-    """Entropy of the token frequencies of all samples together, in bits per token."""
-    if not tokens.size:
-        raise ValueError("no tokens")
-    _, counts = np.unique(tokens, return_counts=True)
-    share = counts / counts.sum()
-    return float(-(share * np.log2(share)).sum()) + 0.0

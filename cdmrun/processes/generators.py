@@ -15,10 +15,10 @@ import torch
 from torch import Tensor
 
 from cdmrun.errors import UserError
+from cdmrun.limits import SUM_TOLERANCE
 
 #: Nucleotides in the order of the tokens of `hky85`.
 NUCLEOTIDES = "ACGT"
-SUM_TOLERANCE = 1e-6
 
 
 def hky85(kappa: float = 2.0, frequencies: Sequence[float] = (0.25, 0.25, 0.25, 0.25)) -> Tensor:

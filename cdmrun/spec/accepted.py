@@ -6,11 +6,9 @@ for that pair alone, so the next change of the code, or the product made anew, m
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Any
 
-from cdmrun.files import write_json
+from cdmrun.files import peek_map, write_json
 
 ACCEPTED = "accepted.json"
 
@@ -22,7 +20,7 @@ def accept(folder: Path, made_by: str, now: str, reason: str) -> None:
 
 def accepted_reason(folder: Path, made_by: str, now: str) -> str | None:
     """Return why the product counts as made by code with fingerprint ``now``, or None where nobody says so."""
-    record = _read(folder / ACCEPTED)
+    record = peek_map(folder / ACCEPTED) or {}
     if record.get("made_by") != made_by or record.get("equivalent_to") != now:
         return None
     return str(record.get("reason", ""))
@@ -33,11 +31,3 @@ def is_stale(folder: Path, made_by: str | None, now: str | None) -> bool:
     if not made_by or not now or made_by == now:
         return False
     return accepted_reason(folder, made_by, now) is None
-
-
-def _read(path: Path) -> dict[str, Any]:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return {}
-    return value if isinstance(value, dict) else {}

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
+from cdmrun.limits import SUM_TOLERANCE
 from cdmrun.rates import rate_problems
 from cdmrun.spec.errors import SpecError, Step
 from cdmrun.spec.facts import Facts, facts_of
@@ -14,7 +15,6 @@ from cdmrun.spec.resolve import Resolved
 if TYPE_CHECKING:
     import numpy.typing as npt
 
-SUM_TOLERANCE = 1e-6
 _SCHEDULE_KEYS = {
     "alpha_min": ("loglinear", "cosine"),
     "sigma_min": ("geometric",),

@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from cdmrun.files import peek_map
 from cdmrun.spec.plan_types import Plan, Run
 
 
@@ -46,11 +47,7 @@ def due_again(plan: Plan, out: Path) -> dict[str, str]:
 
 def read_manifest(out: Path, key: str) -> dict[str, Any] | None:
     """Return a product's manifest as it stands, or None if it is not there or cannot be read."""
-    try:
-        value = json.loads((Path(out) / key / "manifest.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError, RecursionError):
-        return None
-    return value if isinstance(value, dict) else None
+    return peek_map(Path(out) / key / "manifest.json")
 
 
 def _reason(run: Run, recorded: Mapping[str, Any], now: Mapping[str, str | None], found: Mapping[str, str]) -> str:

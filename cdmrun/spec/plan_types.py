@@ -81,11 +81,11 @@ class Entry:
     """One model with one sampler at one seed: the labels of its score rows, and where its products lie."""
 
     experiment: str
-    process: str  # uniform | absorbing | matrix
-    method: str  # tau_leaping | analytic | progressive | cdm | …
-    family: str  # factorized | mixture | hmm | autoregressive | joint
+    process: str  # kind of the forward process
+    method: str  # the sampler of a baseline, the objective of a student
+    family: str  # kind of the joint law that answers one call
     name: str  # the key in the spec under `students:` or `baselines:`
-    role: str  # "baseline" | "student"
+    role: str  # baseline, oracle or student
     seed: int
     nfe: tuple[int, ...]
     model: str  # key of the teachers/ or students/ run

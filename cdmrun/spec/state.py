@@ -13,7 +13,6 @@
 
 from __future__ import annotations
 
-import json
 import statistics
 import time
 from collections.abc import Callable, Mapping
@@ -22,7 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cdmrun.files import is_locked
+from cdmrun.files import is_locked, peek_map
 from cdmrun.spec.accepted import accepted_reason, is_stale
 from cdmrun.spec.joblog import ending
 from cdmrun.spec.lineage import due_again
@@ -84,7 +83,7 @@ def estimates(plan: Plan, out: Path) -> dict[str, float]:
     by_kind: dict[str, list[float]] = {}
     by_slug: dict[str, list[float]] = {}
     for path in Path(out).glob("*/*/manifest.json"):
-        seconds = (_json(path) or {}).get("wall_seconds")
+        seconds = (peek_map(path) or {}).get("wall_seconds")
         if isinstance(seconds, int | float) and not isinstance(seconds, bool):
             by_kind.setdefault(path.parent.parent.name, []).append(float(seconds))
             slug = f"{path.parent.parent.name}/{path.parent.name.rsplit('-', 1)[0]}"
@@ -99,7 +98,7 @@ def estimates(plan: Plan, out: Path) -> dict[str, float]:
 
 def _own_state(run: Run, out: Path, fingerprint: Callable[..., str | None]) -> RunState:
     folder = out / run.key
-    manifest = _json(folder / "manifest.json")
+    manifest = peek_map(folder / "manifest.json")
     if manifest is None:
         return _unfinished(folder, out / "logs" / f"{run.key}.log")
     seconds = manifest.get("wall_seconds")
@@ -113,7 +112,7 @@ def _own_state(run: Run, out: Path, fingerprint: Callable[..., str | None]) -> R
 def _unfinished(folder: Path, log: Path) -> RunState:
     """The state of a run without a product."""
     path = folder / "work" / "progress.json"
-    progress, end = _json(path), ending(log)
+    progress, end = peek_map(path), ending(log)
     text = _progress_text(progress) if progress else ""
     left = progress.get("seconds_left") if progress else None
     left = float(left) if isinstance(left, int | float) else None
@@ -144,14 +143,6 @@ def _fingerprints() -> Callable[..., str | None]:
     except ImportError:
         return lambda stage, *sources: None
     return cache(fingerprint)
-
-
-def _json(path: Path) -> dict[str, Any] | None:
-    try:
-        value = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        return None
-    return value if isinstance(value, dict) else None
 
 
 def _mapping(value: Any) -> Mapping[str, Any]:

@@ -23,9 +23,6 @@ from types import FrameType
 #: Set to 1 to start warm.
 SWITCH = "CDMRUN_WARM"
 
-#: Seconds to wait for a new nursery to have loaded everything.
-PATIENCE = 60.0
-
 #: What Snakemake or a cluster send to a job: the child writes its checkpoint. Snakemake itself starts jobs with these
 #: ignored, so that they are left to the stage; so they are passed on even then.
 FOR_STAGES = (signal.SIGTERM, signal.SIGUSR1)
@@ -108,7 +105,7 @@ def _reach(path: Path) -> socket.socket | None:
 
 
 def _start(home: Path) -> bool:
-    """Start a nursery and wait until it listens."""
+    """Start a nursery and wait until it listens; False if it dies before."""
     reader, writer = os.pipe()
     with open(home / "log", "wb") as log:
         subprocess.Popen(

@@ -1,9 +1,8 @@
 from __future__ import annotations
 
 import numpy as np
-import pytest
 
-from cdmrun.metrics.entropy import corpus_entropy, sample_unigram_entropy
+from cdmrun.metrics.entropy import sample_unigram_entropy
 
 
 def test_by_hand() -> None:
@@ -12,11 +11,8 @@ def test_by_hand() -> None:
     np.testing.assert_allclose(sample_unigram_entropy(tokens), expected, atol=1e-15)
 
 
-def test_pooled_entropy_sees_what_single_samples_do_not() -> None:
-    tokens = np.array([[3, 3], [5, 5]])
-    assert sample_unigram_entropy(tokens).tolist() == [0.0, 0.0]
-    assert corpus_entropy(tokens) == 1.0
-    assert corpus_entropy(tokens[:1]) == 0.0
+def test_it_is_of_each_sample_by_itself() -> None:
+    assert sample_unigram_entropy(np.array([[3, 3], [5, 5]])).tolist() == [0.0, 0.0]
 
 
 def test_order_of_samples_and_of_tokens_has_no_influence() -> None:
@@ -24,16 +20,12 @@ def test_order_of_samples_and_of_tokens_has_no_influence() -> None:
     tokens = rng.integers(0, 27, (50, 64)).astype(np.uint8)
     order = rng.permutation(50)
     np.testing.assert_allclose(sample_unigram_entropy(tokens[order][:, ::-1]), sample_unigram_entropy(tokens)[order])
-    assert corpus_entropy(tokens[order]) == pytest.approx(corpus_entropy(tokens))
 
 
-def test_uniform_noise_is_near_log_v() -> None:
+def test_uniform_noise_is_near_log_v_from_below() -> None:
     tokens = np.random.default_rng(1).integers(0, 16, (100, 500))
-    assert corpus_entropy(tokens) == pytest.approx(4.0, abs=1e-3)
-    assert sample_unigram_entropy(tokens).mean() < corpus_entropy(tokens)
+    assert 3.9 < sample_unigram_entropy(tokens).mean() < 4.0
 
 
 def test_empty() -> None:
     assert sample_unigram_entropy(np.empty((0, 4), np.uint8)).shape == (0,)
-    with pytest.raises(ValueError, match="no tokens"):
-        corpus_entropy(np.empty((0, 4), np.uint8))
