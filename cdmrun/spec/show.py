@@ -114,7 +114,7 @@ def status_table(plan: Plan, states: Mapping[str, RunState], out: Path) -> Rende
     counts = Counter(state.state for state in states.values())
     summary = ", ".join(f"{counts[state]} {state}" for state in STATES if counts[state])
     failed = [key for key in plan.runs if states[key].state == "failed"]
-    logs = [Text(f"why it failed: {out / 'logs' / key}.log", overflow="fold") for key in failed[:_LOGS]]
+    logs = [Text(f"why it failed: {out / 'logs' / key}.log", no_wrap=True, overflow="ignore") for key in failed[:_LOGS]]
     more = [Text(f"… and {len(failed) - _LOGS} more", style="dim")] if len(failed) > _LOGS else []
     absent = [] if out.is_dir() else [Text(f"there is no folder {out} yet (another one: --out)")]
     return Group(table, Text(summary, style="bold"), *logs, *more, *absent)

@@ -50,6 +50,11 @@ def test_a_student_goes_with_its_samples_and_scores(results: Results, plan: Plan
     assert (results.out / f".plan/{student}.json").exists()
 
 
+def test_a_folder_that_is_not_there_is_no_empty_one(results: Results) -> None:
+    with pytest.raises(UserError, match="nowhere: no such folder"):
+        redo([], [results.spec()], results.folder / "nowhere", stale=True)
+
+
 def test_a_teacher_goes_with_all_but_the_data(results: Results, plan: Plan, key_of: KeyOf) -> None:
     redo([key_of(plan, "teachers")], SPEC, results.out, yes=True)
     assert there(results, plan) == {key_of(plan, "data"), key_of(plan, "anchors")}

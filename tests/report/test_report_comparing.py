@@ -178,6 +178,13 @@ def test_reference_results_are_complete_and_the_same_each_time(
     assert manifest["environments"] == [
         {"device": "cpu", "machine": None, "versions": {"python": "3.11.7", "torch": "2.13.0", "cdmrun": "0.1.0"}}
     ]
+    gone = builder.out / builder.plan().experiments[0].entries[0].scores / "manifest.json"
+    kept = gone.read_bytes()
+    gone.unlink()
+    with pytest.raises(UserError, match="1 products that tables are made of are missing") as refused:
+        write_reference(builder.plan(), builder.out, into)
+    assert "--partial" not in refused.value.remedy  # there is no such option here
+    gone.write_bytes(kept)
     before = {path: path.read_bytes() for path in written}
     (into / "notes.md").write_text("## Kept\n\nby hand\n")
     leftover = into / "tables/text.old.csv"

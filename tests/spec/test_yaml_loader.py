@@ -123,7 +123,15 @@ def test_several_duplicates_are_all_reported(tmp_path: Path) -> None:
 
 
 def test_unreadable_files(tmp_path: Path) -> None:
-    for path in (tmp_path, tmp_path / "absent.yaml", Path("a\0b")):
+    (tmp_path / "presents.yaml").touch()
+    hints = {
+        tmp_path: f"(name its files: {tmp_path}/*.yaml)",
+        tmp_path / "present.yaml": "No such file or directory (did you mean 'presents.yaml'?)",
+        tmp_path / "nowhere/present.yaml": "No such file or directory",
+        Path("a\0b"): "null byte",
+    }
+    for path, hint in hints.items():
         node, errors = load_yaml(path)
         assert node is None
-        assert "cannot be read" in errors[0].message
+        assert errors[0].message.startswith("cannot be read: ")
+        assert errors[0].message.endswith(hint)
