@@ -99,6 +99,11 @@ def peek_map(path: Path) -> dict[str, Any] | None:
     return value if isinstance(value, dict) else None
 
 
+def as_map(value: Any) -> dict[str, Any]:
+    """What was read, if it is a map; else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
 def sha256_of(path: Path) -> str:
     """Hex digest of a file's bytes."""
     with open(path, "rb") as stream:

@@ -12,7 +12,7 @@ from cdmrun.report.build import made_files
 from cdmrun.report.collect import Fingerprint, incomplete, missing_scores
 from cdmrun.report.html import plain
 from cdmrun.report.markdown import escape
-from cdmrun.report.provenance import closure, duration
+from cdmrun.report.provenance import closure, wall_time
 from cdmrun.spec.plan_types import Experiment, Plan
 
 #: What is kept of the files that `cdmrun table` writes: no vector graphics and no LaTeX, both come from these numbers.
@@ -132,7 +132,7 @@ def _readme(into: Path) -> str:
 def _line(one: Mapping[str, Any]) -> str:
     products = one["products"]
     commits = sorted({f"{str(p['commit'] or 'unknown')[:9]}{' + changes' if p['dirty'] else ''}" for p in products})
-    wall = duration(sum(p["wall_seconds"] or 0.0 for p in products))
+    wall = wall_time(sum(p["wall_seconds"] or 0.0 for p in products))
     devices = sorted({_device(environment) for environment in one["environments"]})
     seeds = ", ".join(map(str, one["spec"].get("seeds", [])))
     title = escape(one["title"] or one["experiment"])

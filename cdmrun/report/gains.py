@@ -16,7 +16,7 @@ from cdmrun.report.metrics_info import metric_info
 from cdmrun.report.numbers import number
 from cdmrun.report.pairs import At, Pairs
 from cdmrun.report.statistics import LEVEL, Difference, holm
-from cdmrun.report.tables import Cell, Panel, Row, Table, is_timed, seconds_panel
+from cdmrun.report.tables import Cell, Panel, Row, Table, is_timed, seconds_panel, seeds_behind
 from cdmrun.spec.plan_types import Experiment
 
 GAIN_COLUMNS = [
@@ -89,9 +89,8 @@ def gains_table(experiment: Experiment, gain: pd.DataFrame, summary: pd.DataFram
             continue
         by_nfe = {int(row["nfe"]): row for row in group.to_dict("records")}
         cells = tuple(_gain_cell(by_nfe.get(nfe)) for nfe in columns)
-        low, high = int(group["n"].min()), int(group["n"].max())
         called = f"{versus}{CONTROL if versus in controls else ''}"
-        rows.append(Row((str(name), called), str(high) if low == high else f"{low}–{high}", cells))
+        rows.append(Row((str(name), called), seeds_behind(group["n"]), cells))
     info = metric_info(str(gain["metric"].iloc[0]), str(gain["unit"].iloc[0]))
     heading = f"gain in {info.name}" + (f" ({info.unit})" if info.unit else "")
     own = summary[(summary["experiment"] == experiment.name) & (summary["metric"] == info.name)]

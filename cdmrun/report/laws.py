@@ -15,11 +15,10 @@ from matplotlib.colors import PowerNorm
 from matplotlib.figure import Figure
 
 from cdmrun.report.canvas import FigureFiles, figure_style, save
-from cdmrun.report.collect import is_complete
-from cdmrun.report.lines import Line, lines_of, of_entry
+from cdmrun.report.lines import Line, lines_of
 from cdmrun.report.look import pretty
 from cdmrun.report.numbers import number
-from cdmrun.report.samples import dataset_of, load_arrays
+from cdmrun.report.samples import dataset_of, first_ready, load_arrays
 from cdmrun.spec.plan_types import Experiment, Plan
 
 Law = npt.NDArray[np.float64]
@@ -82,8 +81,7 @@ def _target(plan: Plan, experiment: Experiment, out: Path) -> Law | None:
 
 def _laws(experiment: Experiment, line: Line, out: Path, steps: tuple[int, ...], size: int) -> tuple[Law | None, ...]:
     """The laws of a line's first seed with scores, [V, V] each; what has another shape is none."""
-    ready = [entry for entry in experiment.entries if of_entry(entry) == line and is_complete(out, entry.scores)]
-    entry = min(ready, key=lambda one: one.seed, default=None)
+    entry = first_ready(experiment, line, out, "scores")
     arrays = load_arrays(out / entry.scores / "laws.npz") if entry else {}
     laws = (arrays.get(f"nfe_{nfe}") for nfe in steps)
     return tuple(law.reshape(size, size) if law is not None and law.size == size * size else None for law in laws)

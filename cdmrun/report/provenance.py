@@ -7,8 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from cdmrun.errors import UserError
-from cdmrun.files import read_json
+from cdmrun.files import peek_map
 from cdmrun.report.collect import is_complete
 from cdmrun.spec.plan_types import STAGE_OF_KIND, Experiment, Plan
 
@@ -58,7 +57,7 @@ def closure(plan: Plan, keys: list[str]) -> list[str]:
 
 def _origin(key: str, feeds: tuple[str, ...], entries: int, out: Path) -> Origin:
     complete = is_complete(out, key)
-    manifest: Mapping[str, Any] = _read(out / key / "manifest.json") if complete else {}
+    manifest: Mapping[str, Any] = peek_map(out / key / "manifest.json") or {}
     code = manifest.get("code", {})
     commit = str(code.get("commit") or "")[:12] + (" + changes" if code.get("dirty") else "")
     threads = manifest.get("threads")
@@ -70,7 +69,7 @@ def _origin(key: str, feeds: tuple[str, ...], entries: int, out: Path) -> Origin
         () if len(feeds) == entries and entries > 1 else feeds,
         commit,
         device,
-        duration(manifest.get("wall_seconds")),
+        wall_time(manifest.get("wall_seconds")),
         f"{memory / 2**20:.0f} MiB" if memory else "",
         ", ".join(f"{name} {version}" for name, version in manifest.get("versions", {}).items()),
         f"cdmrun explain {key}",
@@ -81,7 +80,7 @@ def _origin(key: str, feeds: tuple[str, ...], entries: int, out: Path) -> Origin
 
 def _note(product: Path) -> str:
     """Which frozen network compares samples, or what a judge makes of held-out data."""
-    features, judge = _read(product / "features.json"), _read(product / "judge.json")
+    features, judge = (peek_map(product / name) or {} for name in ("features.json", "judge.json"))
     parts = []
     if "sha256" in features:
         parts.append(f"{features.get('weights', 'network trained here')}, sha256 {features['sha256']}")
@@ -92,16 +91,8 @@ def _note(product: Path) -> str:
     return "; ".join(parts)
 
 
-def _read(path: Path) -> Mapping[str, Any]:
-    try:
-        value = read_json(path)
-    except UserError:
-        return {}
-    return value if isinstance(value, dict) else {}
-
-
-def duration(value: float | None) -> str:
-    """Wall time for people: ``4.2 s``, ``3 min 05 s``, ``2 h 10 min``."""
+def wall_time(value: float | None) -> str:
+    """Seconds that were measured, for people: ``4.2 s``, ``3 min 05 s``, ``2 h 10 min``."""
     if value is None:
         return ""
     if value < 60:

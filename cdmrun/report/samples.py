@@ -8,6 +8,7 @@ import zipfile
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Literal
 
 import numpy as np
 
@@ -127,7 +128,7 @@ def data_folder(plan: Plan, experiment: Experiment, out: Path) -> Path | None:
 def _row(
     experiment: Experiment, line: Line, out: Path, columns: tuple[int, ...], dataset: Dataset, shown: int
 ) -> SampleRow | None:
-    entry = _first_ready(experiment, line, out)
+    entry = first_ready(experiment, line, out, "samples")
     if entry is None:
         return None
     arrays = load_arrays(out / entry.samples / "samples.npz")
@@ -138,9 +139,11 @@ def _row(
     return SampleRow(pretty(line.name), stem, entry.seed, cells)
 
 
-def _first_ready(experiment: Experiment, line: Line, out: Path) -> Entry | None:
-    entries = [entry for entry in experiment.entries if of_entry(entry) == line and is_complete(out, entry.samples)]
-    return min(entries, key=lambda entry: entry.seed, default=None)
+def first_ready(experiment: Experiment, line: Line, out: Path, product: Literal["samples", "scores"]) -> Entry | None:
+    """The entry of a line's first seed of which a product is complete, or None."""
+    entries = [entry for entry in experiment.entries if of_entry(entry) == line]
+    ready = [entry for entry in entries if is_complete(out, getattr(entry, product))]
+    return min(ready, key=lambda entry: entry.seed, default=None)
 
 
 def load_arrays(path: Path) -> dict[str, np.ndarray]:

@@ -11,6 +11,7 @@ from rich.console import Group, RenderableType
 from rich.table import Table
 from rich.text import Text
 
+from cdmrun.files import as_map
 from cdmrun.spec.cards import users_of
 from cdmrun.spec.explain import recorded_values, values_of
 from cdmrun.spec.plan import Built
@@ -68,7 +69,7 @@ def command_of(run: Run, out: Path, manifest: Mapping[str, Any] | None = None) -
 
 def provenance(manifest: Mapping[str, Any]) -> dict[str, str]:
     """What a manifest says of how its product came about, each fact as text; what it does not say is left out."""
-    code, versions = _map(manifest.get("code")), _map(manifest.get("versions"))
+    code, versions = as_map(manifest.get("code")), as_map(manifest.get("versions"))
     wall, memory, threads = (manifest.get(name) for name in ("wall_seconds", "peak_memory_bytes", "threads"))
     commit = f"{code['commit']}{' and changes to it' if code.get('dirty') else ''}" if code.get("commit") else ""
     other_code = {key: value for key, value in code.items() if key not in ("commit", "dirty") and value}
@@ -80,8 +81,8 @@ def provenance(manifest: Mapping[str, Any]) -> dict[str, str]:
         "wall time": duration(wall) if isinstance(wall, int | float) else "",
         "peak memory": f"{memory / 2**20:.0f} MiB" if isinstance(memory, int | float) else "",
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
-        "inputs were": _lines(_map(manifest.get("input_contents"))),
-        "outputs": _lines(_map(manifest.get("outputs"))),
+        "inputs were": _lines(as_map(manifest.get("input_contents"))),
+        "outputs": _lines(as_map(manifest.get("outputs"))),
     }
     return {name: text for name, text in found.items() if text}
 
@@ -106,10 +107,6 @@ def _two_columns() -> Table:
 
 def _lines(entries: Mapping[str, Any]) -> str:
     return "\n".join(f"{name}: {value}" for name, value in entries.items())
-
-
-def _map(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _short(value: Any) -> str:

@@ -21,7 +21,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from cdmrun.files import is_locked, peek_map
+from cdmrun.files import as_map, is_locked, peek_map
 from cdmrun.spec.accepted import accepted_reason, is_stale
 from cdmrun.spec.joblog import ending
 from cdmrun.spec.lineage import due_again
@@ -102,7 +102,7 @@ def _own_state(run: Run, out: Path, fingerprint: Callable[..., str | None]) -> R
     if manifest is None:
         return _unfinished(folder, out / "logs" / f"{run.key}.log")
     seconds = manifest.get("wall_seconds")
-    made_by, now = _mapping(manifest.get("code")).get("fingerprint"), fingerprint(run.stage, *run.sources)
+    made_by, now = as_map(manifest.get("code")).get("fingerprint"), fingerprint(run.stage, *run.sources)
     if is_stale(folder, made_by, now):
         return RunState("stale-code", f"the code of {run.stage} has changed since", wall_seconds=seconds)
     reason = accepted_reason(folder, made_by, now) if made_by and now else None
@@ -143,10 +143,6 @@ def _fingerprints() -> Callable[..., str | None]:
     except ImportError:
         return lambda stage, *sources: None
     return cache(fingerprint)
-
-
-def _mapping(value: Any) -> Mapping[str, Any]:
-    return value if isinstance(value, dict) else {}
 
 
 def _age(path: Path) -> float:
