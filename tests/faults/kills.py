@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import psutil
-from workflow_cases import environment, snakemake_arguments
+from workflow_cases import PATIENCE, environment, snakemake_arguments
 
 #: Every kind of job with something to lose: trainings of seconds with checkpoints, draws, blocks of samples, scores.
 FRAGILE = """\
@@ -87,12 +87,12 @@ class Runner:
         """Whether it is at work."""
         return self.process is not None and self.process.poll() is None
 
-    def finish(self, timeout: float) -> int:
+    def finish(self) -> int:
         """Let it end by itself."""
         if not self.running():
             self.start()
         assert self.process is not None
-        return self.process.wait(timeout)
+        return self.process.wait(PATIENCE)
 
     def kill_all(self) -> None:
         """SIGKILL to Snakemake and every job of it, as when a machine goes down."""
@@ -135,7 +135,7 @@ def survive(folder: Path, spec: Path, kills: int, seed: int, longest: float) -> 
                 runner.start()
             time.sleep(draw.uniform(0.2, longest))
             runner.kill_all() if number % 2 else runner.kill_one(draw)
-        while runner.finish(timeout=300) != 0:
+        while runner.finish() != 0:
             assert len(runner.groups) < 2 * kills + 20, runner.log()[-5000:]
     finally:
         runner.clean_up()
@@ -146,7 +146,7 @@ def undisturbed(folder: Path, spec: Path) -> dict[str, bytes]:
     """Tables and figures of a spec when nothing goes wrong."""
     runner = Runner(folder, spec)
     try:
-        assert runner.finish(timeout=300) == 0, runner.log()[-5000:]
+        assert runner.finish() == 0, runner.log()[-5000:]
     finally:
         runner.clean_up()
     return shown(runner.out)

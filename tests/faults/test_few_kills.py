@@ -8,7 +8,7 @@ from collections import Counter
 from pathlib import Path
 
 import pytest
-from workflow_cases import plan_into
+from workflow_cases import PATIENCE, plan_into
 
 from cdmrun.report.build import write_tables
 from cdmrun.spec.plan_types import Plan
@@ -56,16 +56,16 @@ def test_jobs_that_outlive_snakemake_are_not_repeated(spec: Path, expected: dict
         assert runner.process is not None
         runner.process.kill()
         wait_for(tmp_path, "students/*/manifest.json")
-        assert runner.finish(timeout=120) == 0, runner.log()
+        assert runner.finish() == 0, runner.log()
     finally:
         runner.clean_up()
     assert shown(runner.out) == expected
     assert len(re.findall(r"^students/\S+: complete after", runner.log(), re.MULTILINE)) == 1
 
 
-def wait_for(folder: Path, pattern: str, timeout: float = 60.0) -> None:
+def wait_for(folder: Path, pattern: str) -> None:
     """Wait until a result is there."""
-    deadline = time.monotonic() + timeout
+    deadline = time.monotonic() + PATIENCE
     while not list((folder / "results").glob(pattern)):
         assert time.monotonic() < deadline, (folder / "runner.log").read_text()
         time.sleep(0.01)
@@ -78,7 +78,7 @@ def test_two_runners_make_everything_once(spec: Path, expected: dict[str, bytes]
     try:
         for runner in runners:
             runner.start()
-        assert [runner.finish(timeout=120) for runner in runners] == [0, 0], runners[0].log() + runners[1].log()
+        assert [runner.finish() for runner in runners] == [0, 0], runners[0].log() + runners[1].log()
     finally:
         for runner in runners:
             runner.clean_up()

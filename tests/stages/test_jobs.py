@@ -14,7 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from workflow_cases import TINY, environment, plan_into, run_command
+from workflow_cases import PATIENCE, TINY, environment, plan_into, run_command
 
 from cdmrun import cli
 from cdmrun.errors import UserError
@@ -238,7 +238,7 @@ def test_second_runner_waits_and_finds_it_there(tiny: Products) -> None:
         assert second.stderr is not None
         assert "another runner is at work here" in second.stderr.readline()
         manifest.write_text(kept)
-    out, err = second.communicate(timeout=60)
+    out, err = second.communicate(timeout=PATIENCE)
     assert (second.returncode, out, err) == (0, f"{key}: already there\n", "")
 
 
@@ -269,7 +269,7 @@ class Interrupted:
             if f"{self.key}: 2" in line:
                 break
         job.send_signal(number)
-        shown = job.communicate(timeout=60)[1]
+        shown = job.communicate(timeout=PATIENCE)[1]
         return products, job.returncode, shown
 
     def assert_same(self, products: Products) -> None:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from workflow_cases import environment, plan_into, run_command
+from workflow_cases import PATIENCE, environment, plan_into, run_command
 
 from cdmrun.errors import UserError
 from cdmrun.files import sha256_of
@@ -58,7 +58,7 @@ class Many:
             assert job.poll() is None, job.communicate()[1]
             time.sleep(0.001)
         job.send_signal(number)
-        shown = job.communicate(timeout=60)[1]
+        shown = job.communicate(timeout=PATIENCE)[1]
         assert not (self.out / key / "manifest.json").exists(), "it was too quick to be stopped"
         return job.returncode, shown
 

@@ -11,7 +11,7 @@ import time
 from pathlib import Path
 
 import pytest
-from workflow_cases import environment, plan_into
+from workflow_cases import PATIENCE, environment, plan_into
 
 from cdmrun.warm import client
 
@@ -60,7 +60,7 @@ def make(folder: Path, home: Path, warm: bool, steps: int = 3) -> dict[str, str]
                 env=surroundings(home, warm),
                 capture_output=True,
                 text=True,
-                timeout=120,
+                timeout=PATIENCE,
                 check=True,
             )
             said[run.stage] = done.stdout
@@ -86,7 +86,7 @@ def test_an_error_is_the_users_and_ends_with_one(warm: bool, tmp_path: Path, hom
         env=surroundings(home, warm),
         capture_output=True,
         text=True,
-        timeout=60,
+        timeout=PATIENCE,
         check=False,
     )
     assert done.returncode == 1
@@ -113,7 +113,7 @@ def _start_long_training(folder: Path, home: Path) -> tuple[subprocess.Popen[str
         text=True,
     )
     progress = folder / "results" / student.key / "work" / "progress.json"
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while not progress.exists():
         assert time.monotonic() < deadline, "the training does not start"
         time.sleep(0.05)
@@ -126,7 +126,7 @@ def test_a_signal_reaches_the_child_which_writes_its_checkpoint(
 ) -> None:
     process, product = _start_long_training(tmp_path / "long", home)
     process.send_signal(number)
-    _, said = process.communicate(timeout=60)
+    _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert "goes on from the checkpoint" in said
     assert list((product / "work").glob("*.pt"))
@@ -136,7 +136,7 @@ def test_a_client_killed_outright_takes_its_child_with_it(tmp_path: Path, home: 
     process, product = _start_long_training(tmp_path / "killed", home)
     process.kill()
     process.wait()
-    deadline = time.monotonic() + 20
+    deadline = time.monotonic() + PATIENCE
     with open(product / ".lock") as lock:  # the child holds it
         while True:
             try:
@@ -157,7 +157,7 @@ def test_an_idle_nursery_ends_and_leaves_nothing(tmp_path: Path) -> None:
     os.close(writer)
     with os.fdopen(reader, "rb") as ready:
         assert ready.read(1) == b"!"
-    assert process.wait(timeout=20) == 0
+    assert process.wait(timeout=PATIENCE) == 0
     assert not path.exists()
 
 
