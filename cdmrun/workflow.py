@@ -9,10 +9,11 @@ import sys
 import threading
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from cdmrun.errors import UserError
 from cdmrun.spec.cards import write_cards
+from cdmrun.spec.errors import did_you_mean
 from cdmrun.spec.lineage import due_again
 from cdmrun.spec.plan import build_plan
 from cdmrun.spec.plan_types import Experiment, Plan, Run
@@ -27,6 +28,9 @@ PRIORITY: Mapping[str, int] = {
     **{"students": 50, "grids": 30, "samples": 20},
 }
 
+
+#: What ``--config`` may name.
+_CONFIG = ("specs", "out")
 
 #: Neither quotes nor wildcards: the name goes into shell commands and patterns of rules.
 _PLAIN = re.compile(r"[\w ./@:+,=%-]+")
@@ -63,8 +67,7 @@ class Pipeline:
     """
 
     def __init__(self, config: Mapping[str, Any]) -> None:
-        chosen = config.get("specs")
-        paths = [Path(p) for p in str(chosen).split(",")] if chosen else sorted(Path("specs").glob("*.yaml"))
+        paths = _chosen(config)
         self.out = _plain_folder(str(config.get("out", "results")))
         self.plan = self._plan(paths)
         self.again = due_again(self.plan, Path(self.out))
@@ -150,20 +153,32 @@ class Pipeline:
             plan = build_plan(paths)
             write_cards(plan, Path(self.out))
         except UserError as error:
-            print(error, file=sys.stderr)
-            sys.exit(1)
+            _end(str(error))
         return plan
+
+
+def _chosen(config: Mapping[str, Any]) -> list[Path]:
+    """The spec files that ``--config`` names; a misspelt name would run all there are, and so ends the program."""
+    for name in config:
+        if name not in _CONFIG:
+            _end(f"--config {name}=…: no such name{did_you_mean(name, _CONFIG)}; there are {' and '.join(_CONFIG)}")
+    chosen = config.get("specs")
+    paths = [Path(p) for p in str(chosen).split(",")] if chosen else sorted(Path("specs").glob("*.yaml"))
+    if not paths:
+        _end("no spec given, and no specs/*.yaml here: name one with --config specs=path/to/spec.yaml")
+    return paths
 
 
 def _plain_folder(out: str) -> str:
     """Return the name of a results folder; one that means something to a shell or to Snakemake ends the program."""
     if not _PLAIN.fullmatch(out) or out.startswith("-"):
-        print(
-            f"--config out={out!r}: a results folder's name may have letters, digits, spaces and . _ - / @ : + , = %",
-            file=sys.stderr,
-        )
-        sys.exit(1)
+        _end(f"--config out={out!r}: a results folder's name may have letters, digits, spaces and . _ - / @ : + , = %")
     return out
+
+
+def _end(message: str) -> NoReturn:
+    print(message, file=sys.stderr)
+    sys.exit(1)
 
 
 def _operand(path: Path) -> str:

@@ -20,6 +20,8 @@ from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import FrameType
 
+from cdmrun.errors import UserError
+
 #: Set to 1 to start warm.
 SWITCH = "CDMRUN_WARM"
 
@@ -60,8 +62,12 @@ def run(arguments: Sequence[str]) -> int | None:
             return None  # it ended just now; nothing has been started
         with _forwarding(child):
             answer = _line(connection)
-    # an empty answer: the nursery died, and its children with it
-    return int(answer) if answer else 1
+    if not answer:  # the nursery died, and its children with it
+        remedy = f"run the workflow again, it goes on from what is kept; {SWITCH}=0 makes each job start by itself"
+        print(
+            UserError("the process that jobs are forked from has died, and this one with it", remedy), file=sys.stderr
+        )
+    return int(answer or 1)
 
 
 def folder() -> Path:

@@ -31,3 +31,19 @@ def test_the_command_makes_just_this_plan(write: Write, chosen: list[str], out: 
     config = dict(word.split("=") for word in shlex.split(found)[4:])
     pipeline = Pipeline(config)
     assert (set(pipeline.plan.runs), pipeline.out) == (set(plan.runs), out)
+
+
+@pytest.mark.parametrize(
+    ("config", "said"),
+    [
+        ({"spec": "a.yaml"}, "--config spec=…: no such name (did you mean 'specs'?); there are specs and out"),
+        ({"out": "results"}, "no spec given, and no specs/*.yaml here: name one with --config specs="),
+    ],
+)
+@pytest.mark.usefixtures("write")
+def test_what_would_run_something_else_ends_snakemake(
+    config: dict[str, str], said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with pytest.raises(SystemExit):
+        Pipeline(config)
+    assert said in capsys.readouterr().err

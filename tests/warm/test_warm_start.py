@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import os
 import signal
+import socket
 import subprocess
 import sys
 import time
@@ -146,6 +147,18 @@ def test_a_client_killed_outright_takes_its_child_with_it(tmp_path: Path, home: 
                 assert time.monotonic() < deadline, "the child outlives its client"
                 time.sleep(0.05)
     process.stderr.close()  # type: ignore[union-attr]
+
+
+def test_a_job_whose_nursery_dies_says_so(tmp_path: Path, home: Path) -> None:
+    process, _ = _start_long_training(tmp_path / "orphaned", home)
+    (path,) = home.glob("cdmrun-*/socket")
+    with socket.socket(socket.AF_UNIX) as connection:
+        connection.connect(str(path))
+        nursery = int.from_bytes(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[:4], sys.byteorder)
+    os.kill(nursery, signal.SIGKILL)
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 1
+    assert "remedy: run the workflow again" in said
 
 
 def test_an_idle_nursery_ends_and_leaves_nothing(tmp_path: Path) -> None:
