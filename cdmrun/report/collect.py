@@ -75,8 +75,9 @@ def incomplete(plan: Plan, out: Path, missing: Sequence[str], or_else: str = "")
     """The complaint that `missing_scores` are missing; ``or_else`` is another remedy than to make them."""
     shown = "".join(f"\n    {key}" for key in missing[:12])
     more = f"\n    … and {len(missing) - 12} more" if len(missing) > 12 else ""
+    what, are = ("1 product", "is") if len(missing) == 1 else (f"{len(missing)} products", "are")
     return UserError(
-        f"{len(missing)} products that tables are made of are missing in {out}:{shown}{more}",
+        f"{what} that tables are made of {are} missing in {out}:{shown}{more}",
         f"run `{workflow_command(plan, out)}`{or_else}",
     )
 

@@ -77,7 +77,7 @@ def provenance(manifest: Mapping[str, Any]) -> dict[str, str]:
         "made by": str(manifest.get("command", "")),
         "commit": commit,
         "code": ", ".join(f"{key} {value}" for key, value in other_code.items()),
-        "device": str(manifest.get("device", "")) + (f", {threads} threads" if threads else ""),
+        "device": str(manifest.get("device", "")) + (f", {threads} thread{'s' * (threads != 1)}" if threads else ""),
         "wall time": duration(wall) if isinstance(wall, int | float) else "",
         "peak memory": f"{memory / 2**20:.0f} MiB" if isinstance(memory, int | float) else "",
         "versions": ", ".join(f"{name} {version}" for name, version in versions.items()),
@@ -94,7 +94,7 @@ def _uses(built: Built | None, run: Run) -> dict[str, str]:
     consumers = [key for key, other in built.plan.runs.items() if run.key in other.inputs.values()]
     more = f"\n… and {len(consumers) - _SHOWN} more" if len(consumers) > _SHOWN else ""
     return {
-        "used by": "\n".join(consumers[:_SHOWN]) + more,
+        "used by": "\n".join(consumers[:_SHOWN]) + more or "tables alone",
         "experiments": ", ".join(users_of(built.plan).get(run.key, [])),
     }
 
