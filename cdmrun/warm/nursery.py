@@ -145,6 +145,7 @@ class Nursery:
             os.waitpid(job.child, 0)
             self.selector.unregister(job.pidfd)
             os.close(job.pidfd)
+            job.child = 0  # its end may be among the events that have been read already
         for descriptor in job.files:
             os.close(descriptor)
         self.selector.unregister(job.connection)

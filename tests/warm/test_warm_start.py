@@ -11,6 +11,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 from workflow_cases import PATIENCE, environment, plan_into
 
@@ -149,13 +150,31 @@ def test_a_client_killed_outright_takes_its_child_with_it(tmp_path: Path, home: 
     process.stderr.close()  # type: ignore[union-attr]
 
 
-def test_a_job_whose_nursery_dies_says_so(tmp_path: Path, home: Path) -> None:
-    process, _ = _start_long_training(tmp_path / "orphaned", home)
+def _nursery_of(home: Path) -> psutil.Process:
     (path,) = home.glob("cdmrun-*/socket")
     with socket.socket(socket.AF_UNIX) as connection:
         connection.connect(str(path))
-        nursery = int.from_bytes(connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)[:4], sys.byteorder)
-    os.kill(nursery, signal.SIGKILL)
+        peer = connection.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, 12)
+    return psutil.Process(int.from_bytes(peer[:4], sys.byteorder))
+
+
+def test_a_nursery_outlives_a_client_and_its_child(tmp_path: Path, home: Path) -> None:
+    """…even if it learns of both ends at once."""
+    process, _ = _start_long_training(tmp_path / "both", home)
+    nursery = _nursery_of(home)
+    (child,) = nursery.children()
+    nursery.suspend()
+    child.kill()
+    process.kill()
+    process.communicate()
+    nursery.resume()
+    test_an_error_is_the_users_and_ends_with_one(True, tmp_path, home)
+    assert _nursery_of(home) == nursery
+
+
+def test_a_job_whose_nursery_dies_says_so(tmp_path: Path, home: Path) -> None:
+    process, _ = _start_long_training(tmp_path / "orphaned", home)
+    _nursery_of(home).kill()
     _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode == 1
     assert "remedy: run the workflow again" in said
