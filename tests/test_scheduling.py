@@ -1,4 +1,4 @@
-"""How often Snakemake looks for jobs to start: for a whole run, test_workflow.py counts it."""
+"""How often Snakemake looks for jobs to start: for a whole run, tests/workflow/conftest.py counts it."""
 
 from __future__ import annotations
 
