@@ -2,7 +2,7 @@
 
 Each with its own network, and with cdmrun's, so that what a network costs and what a loss, a loop or a sampler costs
 can be told apart. All networks have as many layers, heads and channels, and the same batches of the same data.
-flow_matching (CC BY-NC) is optional and only ever called.
+flow_matching (CC BY-NC) is optional and only ever called. What makes a contender also sets up the process it is in.
 """
 
 from __future__ import annotations
@@ -24,6 +24,7 @@ from cdmrun.models import NetworkModel, NetworkShape
 from cdmrun.models.trunk import Trunk
 from cdmrun.processes import Absorbing
 from cdmrun.samplers import analytic_sampler
+from cdmrun.stages.heap import keep_freed_memory
 from cdmrun.training import TrainSettings, train
 from cdmrun.training.denoising import Denoising
 from cdmrun.training.sources import array_source
@@ -171,6 +172,7 @@ def trainees(size: Size, setting: Setting, batch: int, steps: int) -> list[Calla
 
 def own_trainee(size: Size, setting: Setting, batch: int, steps: int) -> Contender:
     """`cdmrun.training.train` as `cdmrun train` calls it, but for checkpoints."""
+    keep_freed_memory()
     model = own_model(size, setting)
     objective = Denoising(model, array_source(size.data()), batch)
     generator = torch.Generator(setting.device).manual_seed(0)
@@ -187,7 +189,9 @@ def own_trainee(size: Size, setting: Setting, batch: int, steps: int) -> Contend
 def peer_trainee(
     size: Size, setting: Setting, batch: int, steps: int, name: str, network: str, tuned: bool
 ) -> Contender:
-    """A peer's loss in the plain loop."""
+    """A peer's loss in the plain loop, with the allocator told as cdmrun's jobs tell it, unless all is as usual."""
+    if tuned:
+        keep_freed_memory()
     model = peer_model(size, setting, network)
     rows = torch.from_numpy(size.data()).to(setting.device)
 
@@ -203,7 +207,7 @@ def peer_trainee(
         ends = [setting.clock() for _ in plain.train(model, loss, steps, LR, tuned)]
         return (ends[-1] - ends[0]) / (steps - 1)
 
-    variant = "" if tuned else "usual loop"
+    variant = "" if tuned else "as usual"
     return Contender(name, network, variant, model, batch * size.length, seconds, lambda: loss().backward())
 
 
@@ -221,6 +225,7 @@ def drawers(size: Size, setting: Setting, batch: int, calls: int) -> list[Callab
 
 def own_drawer(size: Size, setting: Setting, batch: int, calls: int) -> Contender:
     """The analytic sampler."""
+    keep_freed_memory()
     model = own_model(size, setting).eval()
     sampler = analytic_sampler(model, calls)
     generator = torch.Generator(setting.device).manual_seed(0)
@@ -232,6 +237,7 @@ def peer_drawer(
     size: Size, setting: Setting, batch: int, calls: int, name: str, network: str, dtype: torch.dtype
 ) -> Contender:
     """A peer's sampler, with random choices in float32 (as released) or float64 (as cdmrun's)."""
+    keep_freed_memory()
     model = peer_model(size, setting, network).eval()
     masks = torch.full((batch, size.length), size.mask, device=setting.device)
 

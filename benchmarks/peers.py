@@ -1,13 +1,14 @@
 """Training steps and network calls against peers: ``python benchmarks/peers.py [--json FILE]``.
 
 A training step: draw a batch from memory, noise it, forward, loss, backward, clip the gradients, AdamW, moving average,
-read the loss. cdmrun's is its real loop; peers' losses run in a plain one, with a fused optimiser and one call for the
-average ("usual loop": torch's defaults and a loop over parameters). A network call of a sampler: one of its steps, all
-other work included. Each contender is measured with its own network and with cdmrun's.
+read the loss. cdmrun's is its real loop; peers' losses run in a plain one with a fused optimiser, one call for the
+average, and the allocator told to keep what is freed, as cdmrun's jobs tell it ("as usual": torch's defaults, a loop
+over parameters, the allocator left alone). A network call of a sampler: one of its steps, all other work included. Each
+contender is measured with its own network and with cdmrun's.
 
-Each contender has a process of its own. Measurements go round: A, B, C, A, B, C, …; ratios are taken within a round,
-and given as median (quartiles). With one thread on a CPU seconds are of the processor, so that a busy machine matters
-less. `pip install 'cdmrun[bench]'` for flow_matching (CC BY-NC; only called, and never needed).
+Each has a process of its own. Measurements go round: A, B, C, A, B, C, …; ratios are taken within a round, and given as
+median (quartiles). With one thread on a CPU seconds are of the processor, so that a busy machine matters less.
+`pip install 'cdmrun[bench]'` for flow_matching (CC BY-NC; only called, and never needed).
 """
 
 from __future__ import annotations
