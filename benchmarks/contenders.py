@@ -26,6 +26,7 @@ from cdmrun.processes import Absorbing
 from cdmrun.samplers import analytic_sampler
 from cdmrun.stages.heap import keep_freed_memory
 from cdmrun.training import TrainSettings, train
+from cdmrun.training.compiling import compile_trunks
 from cdmrun.training.denoising import Denoising
 from cdmrun.training.sources import array_source
 
@@ -138,7 +139,7 @@ def own_model(size: Size, setting: Setting) -> NetworkModel:
     model = NetworkModel(Absorbing(size.vocabulary), shape).to(setting.device)
     model.precision = setting.precision
     if setting.compiled:
-        model.trunk.compile()
+        compile_trunks(model)
     return model
 
 

@@ -17,8 +17,8 @@ from torch import Tensor, nn
 from torch.profiler import ProfilerActivity, profile
 from torch.utils.flop_counter import FlopCounterMode, sdpa_backward_flop_count, sdpa_flop_count
 
-#: Rows and columns of the large matrix product, the rate that shares are of.
-SQUARE = 1024
+#: Rows and columns of the square matrix product whose rate shares are of: large enough for the device.
+SQUARE = {"cpu": 1024, "cuda": 8192}
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, fields, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -59,16 +59,22 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--json", type=Path, metavar="FILE", help="also write all measurements to FILE")
     parser.add_argument("--threads", type=int, default=1, help="threads of torch (default 1)")
-    parser.add_argument("--device", default="cpu", help="cpu or cuda (default cpu; cuda was not tried)")
+    parser.add_argument("--device", choices=list(SQUARE), default="cpu", help="default cpu; cuda was not tried")
     parser.add_argument("--precision", choices=["float32", "bf16"], default="float32", help="of networks")
     parser.add_argument("--compile", action="store_true", help="all networks through torch.compile (takes minutes)")
+    parser.add_argument("--rounds", type=int, default=FULL.rounds, help=f"measurements of each (default {FULL.rounds})")
+    parser.add_argument("--batch", type=int, nargs="+", default=FULL.trained, help="of training steps (default 32 64)")
+    for each in fields(Size):
+        parser.add_argument(f"--{each.name}", type=int, default=each.default, help=f"(default {each.default})")
     parser.add_argument("--quick", action="store_true", help="tiny networks, one round: whether it runs at all")
     options = parser.parse_args()
     setting = Setting(options.device, options.threads, options.precision, options.compile)
     torch.set_num_threads(setting.threads)
     if not flow.installed():
         print("  flow_matching is not installed and left out: pip install 'cdmrun[bench]'", file=sys.stderr)
-    record = measure(QUICK if options.quick else FULL, setting)
+    size = Size(**{each.name: getattr(options, each.name) for each in fields(Size)})
+    full = replace(FULL, rounds=options.rounds, trained=tuple(options.batch), size=size)
+    record = measure(QUICK if options.quick else full, setting)
     print("\n\n".join(tables(record)))
     if options.json:
         write_json(options.json, record)
@@ -104,6 +110,7 @@ def compared(makers: Sequence[Make], eager: Sequence[Make], setting: Setting, ro
         "times_as_fast": asdict(ratios(kept[peer.label], kept[own.label])),
         "fastest_peer_same_network": same.label,
         "times_as_fast_same_network": asdict(ratios(kept[same.label], kept[own.label])),
+        "square": SQUARE[setting.device],
         "matrix_rate": {name: asdict(Spread.of(kept[name])) for name in rates},
         "share_of_matrix_rate": {name: asdict(ratios(reached, kept[name])) for name in rates},
         "operations": shares,
@@ -168,8 +175,9 @@ def reached_text(found: Mapping[str, Any]) -> str:
     rate = {name: f"{spread['median'] / 1e9:.0f} GFLOP/s" for name, spread in found["matrix_rate"].items()}
     share = {name: Spread(**each).times(100).text(0, " %") for name, each in found["share_of_matrix_rate"].items()}
     return (
-        f"cdmrun reaches {share['square']} of the rate of a square matrix product of side {SQUARE} ({rate['square']}), "
-        f"and {share['shapes']} of that of its own linear layers' products by themselves ({rate['shapes']})."
+        f"cdmrun reaches {share['square']} of the rate of a square matrix product of side {found['square']} "
+        f"({rate['square']}), and {share['shapes']} of that of its own linear layers' products by themselves "
+        f"({rate['shapes']})."
     )
 
 

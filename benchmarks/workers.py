@@ -91,7 +91,7 @@ def serve(connection: Connection, make: Make, eager: Make, setting: Setting) -> 
     facts = {name: getattr(contender, name) for name in ("label", "name", "network", "variant", "parameters", "tokens")}
     connection.send({**facts, "flops": eager().flops(), "megabytes": megabytes})
     shapes = linear_shapes(contender.model, contender.tokens)
-    square = MatrixProducts(setting, [(SQUARE, SQUARE, SQUARE)], backward=False)
+    square = MatrixProducts(setting, [(SQUARE[setting.device],) * 3], backward=False)
     answers: dict[str, Callable[[], Any]] = {
         "seconds": contender.seconds,
         "operations": lambda: operations(contender.once, setting),
