@@ -136,10 +136,8 @@ def of_students(found: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
     """The students that the teacher taught, where they reach its quality."""
     for each in found:
         if each["metric"] == "nll_bound" and each["calls"] and not each["control"]:
-            what = (
-                f"{each['experiment']}, {each['name']}: times faster a sample, {each['calls']} calls "
-                f"for the teacher's {each['teacher_calls']}"
-            )
+            calls = f"{each['calls']} call{'s' * (each['calls'] > 1)} for the teacher's {each['teacher_calls']}"
+            what = f"{each['experiment']}, {each['name']}: times faster a sample, {calls}"
             times = each["times_faster"]
             yield Line(what, times, times_text(each), f"≥ {STUDENT:g}×", times >= STUDENT)
 
