@@ -40,7 +40,7 @@ _stage(
     "Ask a teacher for its laws of single tokens, to train students on.",
     "labels/kjv-absorbing-32768x8-1a2b3c4d",
 )
-_stage("distill", "Distill a student; interrupted, it resumes where it stopped.", "students/cdm-hmm-kjv-1a2b3c4d")
+_stage("distill", "Distill a student; interrupted, it resumes where it stopped.", "students/cdm-markov-kjv-1a2b3c4d")
 _stage("optimise", "Find the time grids on which a sampler loses least.", "grids/analytic-kjv-1a2b3c4d")
 _stage("sample", "Draw samples at every NFE, with the time each takes.", "samples/cdm-hmm-kjv-1a2b3c4d")
 _stage("evaluate", "Score samples and models.", "scores/cdm-hmm-kjv-1a2b3c4d")

@@ -1,4 +1,4 @@
-"""Markov chains as laws of sequences: given, random, or fitted to a corpus (method.md, section 6). Numpy only."""
+"""Markov chains as laws of sequences: given, random, or fitted to a corpus (docs/laboratory.md). Numpy only."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Conditional distribution matching: from the teacher's reverse conditional to the student's (method.md, section 4).
+"""Conditional distribution matching: from the teacher's reverse conditional to the student's (docs/distillation.md).
 
     L(φ) = E D( p^θ_{0|t}(· | x_t) ‖ q^φ_{0|t}(· | x_t) )      match: clean
     L(φ) = E D( p^θ_{s|t}(· | x_t) ‖ q^φ_{s|t}(· | x_t) )      match: step

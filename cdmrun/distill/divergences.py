@@ -2,9 +2,9 @@
 
     D(p ‖ q) = Σ_x p(x) g(ρ(x)),   ρ = log q − log p,   r = e^ρ,   g = 0 and g' = 0 at r = 1
 
-Such a g is at least zero, so that a loss and its gradient vanish outcome by outcome where q = p. A constant times
-r − 1 may be added to g: Σ p (r − 1) is zero. With draws from p that is used to make g grow no faster than log r
-(`Divergence.of_draws`). Gradients are taken through q alone; all is in float64.
+Such a g is at least zero, so that a loss and its gradient vanish outcome by outcome where q = p. A constant times r − 1
+may be added to g: Σ p (r − 1) is zero where q has no mass outside the support of p. With draws from p that is used to
+make g grow no faster than log r (`Divergence.of_draws`). Gradients are taken through q alone; all is in float64.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """Exact analysis of a sampler on an enumerable space: its output law and its certificate, with no sampling noise.
 
 The whole distribution of a sampler's output follows by propagating its starting law through its kernels, network
-students included: the network is evaluated on every one of the C^L states. The certificate (method.md, section 5)
+students included: the network is evaluated on every one of the C^L states. The certificate (docs/method.md)
 
     KL(p_0 ‖ p̂) ≤ KL(p_1 ‖ π_1) + Σ_k E KL( p_{s|t}(· | x_t) ‖ p̂_{s|t}(· | x_t) )
 
@@ -45,7 +45,7 @@ class ExactAnalysis:
         E KL(p_{s|t} ‖ p̂_{s|t}) of each step, first step first, nats; infinite where a kernel forbids what happens.
     total_correlation
         E [Σ_i H(x_s^i | x_t) − H(x_s | x_t)] of each step, nats: what the best kernel with independent positions must
-        lose there (method.md, section 4). It depends on the target and the time grid, not on the sampler.
+        lose there (docs/distillation.md). It depends on the target and the time grid, not on the sampler.
     """
 
     law: Tensor

@@ -4,7 +4,7 @@ With p_t exact, the reverse transition of the true process is explicit at any pa
 
     log p_{s|t}(x_s | x_t) = log p_s(x_s) + log K_{t|s}(x_s, x_t) − log p_t(x_t),
 
-so each term of the certificate (method.md, section 5) can be estimated by log-ratios at draws of the true process,
+so each term of the certificate (docs/method.md) can be estimated by log-ratios at draws of the true process,
 
     KL(p_1 ‖ π_1) + Σ_k E log [ p_{s|t}(x_s | x_t) / p̂_{s|t}(x_s | x_t) ].
 

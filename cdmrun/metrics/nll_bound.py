@@ -2,7 +2,7 @@
 
     −log p̂(x_0) ≤ KL(q(x_1 | x_0) ‖ π_1) + Σ_k E [log q(x_s | x_0, x_t) − log p̂_{s|t}(x_s | x_t)]
 
-(method.md, section 5.) It needs no judge and cannot be gamed by low entropy. For the absorbing process at n = 1 it is
+(docs/method.md.) It needs no judge and cannot be gamed by low entropy. For the absorbing process at n = 1 it is
 the exact likelihood of the one-step sampler. Steps beyond a few a sequence are subsampled, without bias.
 """
 

@@ -1,4 +1,4 @@
-"""An exact teacher: p_0 is a table, so every conditional, marginal and draw is exact (method.md, section 6)."""
+"""An exact teacher: p_0 is a table, so every conditional, marginal and draw is exact (docs/laboratory.md)."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What every exact teacher can say besides conditionals: p_0 and p_t themselves (method.md, section 6)."""
+"""What every exact teacher can say besides conditionals: p_0 and p_t themselves (docs/laboratory.md)."""
 
 from __future__ import annotations
 
@@ -27,6 +27,6 @@ class ExactTeacher(ConditionalModel):
     def ratios(self, x_t: Tensor, t: Tensor) -> Tensor:
         """Density ratios r_i(y | x_t) = p_t(x_t with y at position i) / p_t(x_t), float64 [B, L, C].
 
-        From the clean conditionals (method.md, section 2); under the absorbing process at masked positions only.
+        From the clean conditionals (docs/method.md); under the absorbing process at masked positions only.
         """
         return self.process.ratios_from_conditionals(self(x_t, t).marginals(), x_t, t)

@@ -1,4 +1,4 @@
-"""Forward–backward over a Markov chain of any order, in float64 and in batches (method.md, section 6).
+"""Forward–backward over a Markov chain of any order, in float64 and in batches (docs/laboratory.md).
 
 The chain p_0 of order k is weighted at each position by a factor f_i(x^i) ≥ 0, and everything asked for follows from
 messages over the last k tokens (Rabiner 1989, "A tutorial on hidden Markov models"; here the state is the context):

@@ -1,4 +1,4 @@
-"""The exact teacher of Markov chains: zero model error at real sequence lengths (method.md, section 6)."""
+"""The exact teacher of Markov chains: zero model error at real sequence lengths (docs/laboratory.md)."""
 
 from __future__ import annotations
 

@@ -31,7 +31,7 @@ class NetworkShape:
         ``clean`` or ``step``, see `ConditionalModel`.
     prediction
         What the unary layer says of a position: ``posterior``, P(x_0^i | x_t); ``leave_one_out``, P(x_0^i | x_t without
-        position i), to which the evidence K_{t|0}(·, x_t^i) is then added (method.md, section 8); or ``ratio``, the
+        position i), to which the evidence K_{t|0}(·, x_t^i) is then added (docs/method.md); or ``ratio``, the
         density ratios, from which the posterior is recovered (`cdmrun.models.ratios`). The first two are the same under
         the absorbing process.
     """

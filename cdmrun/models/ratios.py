@@ -38,7 +38,7 @@ def log_ratios(process: ForwardProcess, unary: Tensor, x_t: Tensor, t: Tensor) -
 def conditionals(process: ForwardProcess, unary: Tensor, x_t: Tensor, t: Tensor) -> Tensor:
     """Clean conditionals c_i(a | x_t) of the ratios of a unary layer, float64 [B, L, V]: positive, sum to one.
 
-    By the inverse kernel (method.md, section 2). Ratios of a network belong to no law exactly, so what is recovered may
+    By the inverse kernel (docs/method.md). Ratios of a network belong to no law exactly, so what is recovered may
     be negative somewhere, or sum to another number: it is made `positive`, and the sum one. Under the absorbing process
     α_t cancels, and what remains, softmax of the unary layer, holds at α_t = 0 too.
 

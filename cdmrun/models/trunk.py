@@ -2,8 +2,8 @@
 
 It looks both ways, but for a network judge, which is causal.
 
-Without the depthwise convolution a small trunk stalls near the unigram entropy for thousands of steps (method.md,
-section 9); with one in every block it does not.
+Without the depthwise convolution a small trunk stalls near the unigram entropy for thousands of steps; with one in
+every block it does not.
 """
 
 from __future__ import annotations

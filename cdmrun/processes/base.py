@@ -1,6 +1,6 @@
 """The forward process: a CTMC that noises each position on its own, and what follows from it exactly.
 
-Notation (method.md, section 1): V data tokens, C states in all (absorbing adds a mask), K_{t|s}(a, b) =
+Notation (docs/method.md): V data tokens, C states in all (absorbing adds a mask), K_{t|s}(a, b) =
 P(x_t^i = b | x_s^i = a), rows index the earlier state. Everything is float64 and batched: states are int64 [B, L],
 times are float64 [B] or a scalar, laws over a position are [B, L, C] or [B, L, V].
 
@@ -114,7 +114,7 @@ class ForwardProcess(ABC):
     def ratios_from_conditionals(self, c: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
         """Density ratios r_i(y | x_t) = Σ_a c_i(a) K(a, y) / K(a, x_t^i), [B, L, V] → [B, L, C].
 
-        method.md, section 2. For the absorbing process it holds at masked positions.
+        docs/method.md, "Conditionals". For the absorbing process it holds at masked positions.
         """
         return self.push(self._over_evidence(c, x_t, t), 0.0, t)
 
@@ -122,7 +122,7 @@ class ForwardProcess(ABC):
     def conditionals_from_ratios(self, r: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
         """Clean conditionals c_i(a | x_t) = K(a, x_t^i) Σ_y r_i(y) K⁻¹(y, a), [B, L, C] → [B, L, V].
 
-        method.md, section 2 (claim b of arXiv 2512.12889).
+        docs/method.md, "Conditionals" (claim b of arXiv 2512.12889).
 
         Raises
         ------
@@ -133,7 +133,7 @@ class ForwardProcess(ABC):
     def reverse_kernel(self, c: Tensor, x_t: Tensor, s: Tensor | float, t: Tensor | float) -> Tensor:
         """Exact reverse law of one position p_{s|t}^i(b | x_t) given the clean conditional, [B, L, V] → [B, L, C].
 
-        method.md, section 2: K_{t|s}(b, x_t^i) Σ_a c_i(a) K_{s|0}(a, b) / K_{t|0}(a, x_t^i).
+        docs/method.md, "Conditionals": K_{t|s}(b, x_t^i) Σ_a c_i(a) K_{s|0}(a, b) / K_{t|0}(a, x_t^i).
         """
         return self.evidence(x_t, s, t) * self.push(self._over_evidence(c, x_t, t), 0.0, s)
 
@@ -153,7 +153,7 @@ class ForwardProcess(ABC):
     def reverse_rates(self, c: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
         """Reverse rates per unit of σ̄: Q(y, x_t^i) r_i(y | x_t) for y ≠ x_t^i, zero on the diagonal, [B, L, C].
 
-        Multiply by σ_t for rates in time: R̂_t = σ_t Q r (method.md, section 7; Campbell et al. 2022).
+        Multiply by σ_t for rates in time: R̂_t = σ_t Q r (docs/method.md, "τ-leaping"; Campbell et al. 2022).
         """
         ratios = self.ratios_from_conditionals(c, x_t, t)
         return (self.rates_into(x_t) * ratios).scatter(-1, x_t.unsqueeze(-1), 0.0)

@@ -89,7 +89,7 @@ class Matrix(ForwardProcess):
         return float(-torch.linalg.eigvals(self.generator).real.min())
 
     def conditionals_from_ratios(self, r: Tensor, x_t: Tensor, t: Tensor | float) -> Tensor:
-        """method.md, section 2; a `UserError` where K⁻¹ magnifies rounding, by e^{σ̄_t |λ|max}, beyond all use."""
+        """docs/method.md; a `UserError` where K⁻¹ magnifies rounding, by e^{σ̄_t |λ|max}, beyond all use."""
         gone = self.schedule.sigma_bar(as_times(t, x_t)) * self.fastest > math.log(AMPLIFICATION)
         refuse_ratios(gone, t, "rounding in the ratios is magnified more than 1e12 times")
         kernels, which = self._kernels(0.0, t, x_t)

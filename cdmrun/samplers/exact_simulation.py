@@ -82,7 +82,7 @@ class FirstHitting:
 class Envelope:
     """An upper bound on the reverse rates of a sequence, piecewise constant in the clock τ = σ̄_t.
 
-    Let R_i be the total reverse rate of position i out of its state x, per unit of τ (method.md, sections 2 and 7):
+    Let R_i be the total reverse rate of position i out of its state x, per unit of τ (docs/laboratory.md):
 
         R_i = Σ_{y≠x} Q(y, x) r_i(y) = Σ_a c_i(a) ρ_τ(a, x),   ρ_τ(a, x) = Σ_{y≠x} Q(y, x) K_τ(a, y) / K_τ(a, x).
 

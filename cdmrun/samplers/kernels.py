@@ -1,7 +1,7 @@
 """Transition kernels p̂_{s|t}(x_s | x_t): what a sampler does in one step, as an explicit law.
 
-Every sampler here has explicit kernels: they can be drawn from, scored, and (on small spaces) written out whole.
-That is what makes the bound of method.md, section 5, and the exact output laws possible.
+Every sampler with a time grid has explicit kernels: they can be drawn from, scored, and (on small spaces) written out
+whole. That is what makes the bound of docs/method.md, "nll_bound", and the exact output laws possible.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ class FactorizedKernel(TransitionKernel):
 
 
 class Analytic(FactorizedKernel):
-    """The exact reverse kernel of each position given the model's marginals ("Tweedie", ancestral; section 2)."""
+    """The exact reverse kernel of each position given the model's marginals ("Tweedie", ancestral; docs/method.md)."""
 
     def position_laws(self, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
         return self.process.reverse_kernel(self.model(x_t, t).marginals(), x_t, s, t)

@@ -1,7 +1,7 @@
 """Kernels of students: a joint law over x_0 walked through the bridge, or the step's own kernel.
 
 `CleanStudent` draws x_0 ~ q_{0|t} and then x_s from the bridge; its likelihood is the family's own with every emission
-replaced by a bridge expectation (method.md, section 5). `StepStudent` speaks of x_s itself (section 4).
+replaced by a bridge expectation (docs/method.md, "nll_bound"). `StepStudent` speaks of x_s itself.
 """
 
 from __future__ import annotations

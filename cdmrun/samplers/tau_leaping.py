@@ -11,7 +11,7 @@ from cdmrun.samplers.leap import Leap, default_hold
 
 
 class TauLeaping(FactorizedKernel):
-    """One τ-leap (method.md, section 7); an explicit factorised kernel, whatever `hold` and `jumps` say."""
+    """One τ-leap (docs/method.md, "τ-leaping"); an explicit factorised kernel, whatever `hold` and `jumps` say."""
 
     def __init__(self, model: ConditionalModel, hold: str | None = None, jumps: str = "any_jump") -> None:
         super().__init__(model)

@@ -107,7 +107,7 @@ class Distillation:
         """A new student of a family, started from its teacher's weights if it is to be (``init``) and there are any."""
         teacher = self.teacher if teacher is None else teacher
         from_teacher = self.config["init"] == "teacher" if from_teacher is None else from_teacher
-        # leave-one-out is what the exact reverse kernel needs of a network under any process (method.md, section 8)
+        # leave-one-out is what the exact reverse kernel needs of a network under any process (docs/method.md)
         prediction = teacher.shape.prediction if isinstance(teacher, NetworkModel) else "leave_one_out"
         if isinstance(teacher, NetworkModel) and from_teacher:
             shape = network_shape(self.dataset, teacher.shape.trunk, family, match, prediction)

@@ -1,7 +1,7 @@
 """Have the C library keep memory that PyTorch frees, for the tensors that come next.
 
 glibc gives every large block back to the kernel when it is freed, so each large tensor begins with one page fault for
-every 4 kB of it; where faults are dear (virtual machines, sandboxes), a sampling loop spends a quarter of its time on
+every 4 kB of it; where faults are dear (virtual machines), a sampling loop spends a quarter of its time on
 them. A stage that keeps its peak until it ends takes no more memory than its peak.
 """
 

@@ -76,7 +76,7 @@ def test_an_exact_student_attains_the_entropy_at_every_nfe(nfe: int) -> None:
 
 
 def test_the_factorised_floor_is_the_total_correlation() -> None:
-    """One analytic step costs the entropy plus the total correlation, no less (method.md, section 4)."""
+    """One analytic step costs the entropy plus the total correlation, no less (docs/distillation.md)."""
     case = make_case("absorbing", V=3, L=2, seed=8)
     p = case.table
     independent = np.outer(p.sum(1), p.sum(0))

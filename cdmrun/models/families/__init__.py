@@ -1,4 +1,4 @@
-"""Student families: tractable joint laws whose parameters come from one network call (method.md, section 4)."""
+"""Student families: tractable joint laws whose parameters come from one network call (docs/families.md)."""
 
 from __future__ import annotations
 

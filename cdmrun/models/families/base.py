@@ -1,7 +1,7 @@
 """Joint laws over the tokens of a sequence, and the heads that parametrise them from trunk features.
 
 A *family* is two things: a `JointDistribution`, whose likelihood, sampling and marginals cost no network call, and
-a `Head` that turns the features of one network call into its parameters (method.md, section 4).
+a `Head` that turns the features of one network call into its parameters (docs/families.md).
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ class JointDistribution(ABC):
     def log_expectation(self, log_w: Tensor, generator: torch.Generator | None = None, draws: int = 1) -> Tensor:
         """log E_q Π_{i spoken} w_i(x^i) for non-negative per-position weights, log_w [B, L, V] → [B], nats.
 
-        With w the bridge of method.md, section 5, this is the likelihood of one step of the sampler. ``generator``
+        With w the bridge (docs/method.md) this is the likelihood of one step of the sampler. ``generator``
         and ``draws`` serve families for which the sum is intractable (`exact_expectation` is false).
         """
 

@@ -13,7 +13,7 @@ from cdmrun.processes.draws import draw_categorical
 
 @dataclass(frozen=True)
 class Factorized(JointDistribution):
-    """q(x) = Π_i q_i(x^i); its forward-KL optimum is the teacher's own marginals (method.md, section 4)."""
+    """q(x) = Π_i q_i(x^i); its forward-KL optimum is the teacher's own marginals (docs/families.md)."""
 
     log_probs: Tensor  # [B, L, V]
 

@@ -2,7 +2,7 @@
 
 Transitions A_i(k, l) ∝ exp(T_kl + b_il) and emissions P(x^i = a | k) ∝ exp(u_ia + E_ka), with T and E shared over
 positions and b, u read from the trunk. Both normalisers are then matrix products with exp(T) and exp(E), so that
-neither S×S nor S×V is ever materialised per position (method.md, section 4).
+neither S×S nor S×V is ever materialised per position (docs/families.md).
 """
 
 from __future__ import annotations
