@@ -112,12 +112,13 @@ def test_a_failure_is_noted(tmp_path: Path) -> None:
 
 
 #: A training: writes its checkpoint at SIGUSR1 (bash could not, as it lets nothing trap what its parent ignores).
+#: It sleeps in short naps, since a signal that comes just before `signal.pause` would be waited for in vain.
 TRAINING = """\
-import pathlib, signal, sys
+import pathlib, signal, sys, time
 signal.signal(signal.SIGUSR1, lambda *_: sys.exit(75))
 pathlib.Path("worked.txt").write_text("working\\n")
 while True:
-    signal.pause()
+    time.sleep(0.05)
 """
 
 
