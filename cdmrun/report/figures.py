@@ -78,7 +78,8 @@ def _draw(
         if with_orders:
             draw_guides(axes, shown(data, x, above=NUMERICAL_ZERO), metric)
         sns.despine(ax=axes)
-        if axes.get_legend_handles_labels()[0]:
+        if entries := axes.get_legend_handles_labels()[1]:
+            figure.set_figheight(max(3.6, _LEGEND_LINE * sum(1 + entry.count("\n") for entry in entries)))
             figure.legend(loc="outside right upper", frameon=False, handlelength=2.6)
         else:
             axes.text(0.5, 0.5, "no scores yet", transform=axes.transAxes, ha="center", color="#888888")
@@ -179,6 +180,9 @@ def _draw_references(axes: Any, data: pd.DataFrame) -> None:
         label = f"{row['name']}:\n{shown}".replace(" (", "\n(")
         axes.axhline(row["mean"], linestyle=dash, color=colour, linewidth=width, label=label, zorder=1.5)
 
+
+#: Inches that a line of the legend takes: a figure of many lines is as high as its legend.
+_LEGEND_LINE = 0.185
 
 _X_LABELS = {"nfe": "network evaluations per sample (NFE)", "seconds_per_sample": "seconds per sample (wall clock)"}
 

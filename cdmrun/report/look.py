@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from matplotlib.colors import to_hex, to_rgb
+
 from cdmrun.report.lines import Line
 
 #: Okabe–Ito, told apart with every common colour blindness; its yellow is darkened to be seen on white.
@@ -86,12 +88,22 @@ def looks(lines: Sequence[Line], hue: str) -> dict[Line, Look]:
         if key not in _COLOURS:
             key = (line.method, line.family)
             spare.setdefault(key, _SPARE[len(spare) % len(_SPARE)])
-        dashes = _DASHES[seen.get(key, 0) % len(_DASHES)]
+        shade, dash = divmod(seen.get(key, 0), len(_DASHES))
+        dashes = _DASHES[dash]
         seen[key] = seen.get(key, 0) + 1
-        colour = _COLOURS.get(key) or spare[key]
+        colour = _lighter(_COLOURS.get(key) or spare[key], shade)
         width, size = _WEIGHTS.get(key, (1.7, 6.0))
         result[line] = Look(labels[line], colour, _MARKERS.get(key, "h"), dashes, width, size)
     return result
+
+
+def _lighter(colour: str, shade: int) -> str:
+    """A colour drawn towards white, further for each shade: lines of one family whose dashes are used up."""
+    if not shade:
+        return colour
+    white = 1.0 - 0.68**shade
+    red, green, blue = (channel + white * (1.0 - channel) for channel in to_rgb(colour))
+    return to_hex((red, green, blue))
 
 
 def pretty(word: str) -> str:
