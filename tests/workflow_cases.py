@@ -239,14 +239,16 @@ def planned_jobs(folder: Path, *specs: Path, options: Sequence[str] = ()) -> dic
     out, code = io.StringIO(), 0
     kept = dict(vars(snakemake_workflow))  # a Snakefile is executed among the globals of this module
     path, variables = os.getcwd(), dict(os.environ)  # and it sets one
-    terminated = signal.getsignal(signal.SIGTERM)  # which it takes, and keeps: tests could not be ended any more
+    # it takes signals, and keeps them: tests could not be ended any more, nor their children get SIGUSR1
+    handlers = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGUSR1)}
     try:
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(out):
             snakemake_cli.main(["--dry-run", *snakemake_arguments(folder, specs), *options])
     except SystemExit as stop:
         code = int(stop.code or 0)
     finally:
-        signal.signal(signal.SIGTERM, terminated)
+        for number, handler in handlers.items():
+            signal.signal(number, handler)
         os.chdir(path)
         os.environ.clear()
         os.environ.update(variables)
