@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import Counter, defaultdict
+from collections.abc import Mapping, Sequence
+from itertools import chain
 from typing import Any
 
 import numpy as np
 import numpy.typing as npt
+import pandas as pd
 
 from cdmrun.data.dataset import Tokens
 from cdmrun.data.leakage import in_rows, run_codes
@@ -28,8 +31,6 @@ def self_bleu(texts: Sequence[str], sample: int = 100, seed: int = 0) -> float:
     UserError
         With fewer than two texts.
     """
-    from sacrebleu.metrics import BLEU
-
     if min(len(texts), sample) < 2:
         raise UserError(
             f"self_bleu needs at least two samples, not {min(len(texts), sample)}", "raise evaluation.samples"
@@ -38,10 +39,46 @@ def self_bleu(texts: Sequence[str], sample: int = 100, seed: int = 0) -> float:
     if len(chosen) > sample:
         picks = np.random.default_rng(seed).choice(len(chosen), sample, replace=False)
         chosen = [chosen[i] for i in picks]
-    shown = [visible(text) for text in chosen]
-    bleu = BLEU(tokenize="char", effective_order=True)
-    scores = [bleu.sentence_score(text, shown[:i] + shown[i + 1 :]).score for i, text in enumerate(shown)]
-    return float(np.mean(scores))
+    counted = [_ngrams(text) for text in chosen]
+    two_largest: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
+    for gram, count in chain.from_iterable(counts.items() for counts in counted):
+        two_largest[gram] = _with(two_largest[gram], count)
+    return float(np.mean([_against_others(i, counted, two_largest) for i in range(len(counted))]))
+
+
+#: Of BLEU, characters an n-gram at most.
+_ORDER = 4
+
+
+def _ngrams(text: str) -> Counter[str]:
+    """How often each run of one to four characters occurs; of spaces, the plain one alone is a character."""
+    shown = "".join(visible(text).split())
+    return Counter(shown[i : i + n] for n in range(1, _ORDER + 1) for i in range(len(shown) - n + 1))
+
+
+def _with(largest: tuple[int, int], count: int) -> tuple[int, int]:
+    """The two largest of three counts."""
+    first, second = largest
+    return (count, first) if count >= first else (first, max(second, count))
+
+
+def _against_others(own: int, counted: Sequence[Counter[str]], two_largest: Mapping[str, tuple[int, int]]) -> float:
+    """Sentence BLEU of one text against all others: what counts of an n-gram is its largest count among these.
+
+    That is the largest of all, or the second largest where the largest is the text's own; so that references need not
+    be counted anew for each text.
+    """
+    from sacrebleu.metrics import BLEU
+
+    matched, total = [0] * _ORDER, [0] * _ORDER
+    for gram, count in counted[own].items():
+        first, second = two_largest[gram]
+        matched[len(gram) - 1] += min(count, second if count == first else first)
+        total[len(gram) - 1] += count
+    lengths = [sum(count for gram, count in counts.items() if len(gram) == 1) for counts in counted]
+    length = lengths.pop(own)
+    nearest = min(lengths, key=lambda other: (abs(other - length), other))
+    return BLEU.compute_bleu(matched, total, length, nearest, smooth_method="exp", effective_order=True).score
 
 
 def visible(text: str) -> str:
@@ -87,4 +124,7 @@ def copied_runs(samples: Tokens, known: Tokens, run: int) -> npt.NDArray[np.floa
         raise UserError(
             f"runs of {run} tokens in sequences of {samples.shape[1]}", "use longer sequences, or another metric"
         )
-    return np.isin(run_codes(samples, run), np.unique(run_codes(known, run))).mean(axis=1)
+    codes = run_codes(samples, run)
+    # by a hash table, where numpy would sort all the runs of the known sequences
+    stands = pd.Index(codes.ravel()).isin(run_codes(known, run).ravel())
+    return stands.reshape(codes.shape).mean(axis=1)

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from sacrebleu.metrics import BLEU
 
 from cdmrun.errors import UserError
 from cdmrun.metrics.text import distinct_n, self_bleu
@@ -23,6 +24,17 @@ def test_order_has_no_influence_and_the_seed_picks_the_sample() -> None:
     texts = random_texts(30)
     assert self_bleu(texts, sample=10) == self_bleu(texts[::-1], sample=10)
     assert self_bleu(texts, sample=10, seed=0) != self_bleu(texts, sample=10, seed=1)
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_it_is_what_sacrebleu_says_of_each_text_against_the_others(seed: int) -> None:
+    random = np.random.default_rng(seed)
+    alphabet = [*"abc ", "\u00e9", "\t", "\n", "▁"]
+    texts = ["".join(random.choice(alphabet[: 2 + seed], random.integers(0, 30))) for _ in range(12)]
+    shown = sorted(text.replace(" ", "\N{LOWER ONE EIGHTH BLOCK}") for text in texts)
+    bleu = BLEU(tokenize="char", effective_order=True)
+    scores = [bleu.sentence_score(text, shown[:i] + shown[i + 1 :]).score for i, text in enumerate(shown)]
+    assert self_bleu(texts) == pytest.approx(float(np.mean(scores)), rel=1e-13)
 
 
 def test_word_boundaries_count() -> None:
