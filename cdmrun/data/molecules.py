@@ -12,6 +12,7 @@ from cdmrun.data.cleaning import check_length
 from cdmrun.data.dataset import Dataset
 from cdmrun.data.fetch import Asset, failure, fetch_all
 from cdmrun.data.options import whole
+from cdmrun.errors import UserError
 
 #: What a token is spelled as; the empty string is padding, always at the end.
 ALPHABET = (
@@ -22,14 +23,16 @@ PADDING = 0
 #: Every so many molecules of the training file, one is the judge's.
 JUDGE_EVERY = 10
 _INSTEAD = "bring arrays of your own: `data: {kind: array, file: PATH}`"
-TRAIN, TEST = (
+TRAIN, TEST, SCAFFOLDS = ASSETS = tuple(
     Asset("molsets", "0.3.1", f"moses/dataset/data/{name}.csv.gz", sha256, _INSTEAD)
     for name, sha256 in (
         ("train", "786f0313aa6b9ba5514df685f885742a70ea8d86f1a4fa48115f7f80a634265c"),
         ("test", "f896fbf3764f88d94670b9959e5872c600c12152a18233823e820761b7a791b2"),
+        ("test_scaffolds", "adffb2192c1bfe31ab0e13154d4af19a37dc18bdbf3cd7b4491e04405128adde"),
     )
 )
-ASSETS = (TRAIN, TEST)
+#: The test files of MOSES, by what `data.test` calls them.
+_TESTS = {"random": TEST, "scaffolds": SCAFFOLDS}
 # Tokens of several characters, each as one byte that no SMILES string has; longest first.
 _MULTIPLE = tuple(
     (token.encode(), bytes([128 + number]))
@@ -38,8 +41,8 @@ _MULTIPLE = tuple(
 _UNKNOWN = 255
 
 
-def load_molecules(length: int = 48, limit: int | None = None) -> Dataset:
-    """The 1.58 M and 176 k molecules of MOSES, V = 25; of its training file every tenth is the judge's.
+def load_molecules(length: int = 48, limit: int | None = None, test: str = "random") -> Dataset:
+    """The 1.58 M molecules of MOSES and 176 k to test with, V = 25; of its training file every tenth is the judge's.
 
     Parameters
     ----------
@@ -47,20 +50,27 @@ def load_molecules(length: int = 48, limit: int | None = None) -> Dataset:
         Tokens in a sequence, padded at the end; longer molecules are left out (0.02 % at 48) and counted.
     limit
         At most so many molecules of each file are read, its first ones; None: all.
+    test
+        What to test with: ``random``, molecules drawn as the training file's were, or ``scaffolds``, molecules whose
+        Bemis–Murcko scaffold no molecule of the training file has.
 
     Raises
     ------
     UserError
-        If the files can neither be found in the cache nor fetched.
+        If the files can neither be found in the cache nor fetched, or for another ``test``.
     """
     length = check_length(length)
+    if test not in _TESTS:
+        raise UserError(f"data.test: {test!r} is not one of {', '.join(_TESTS)}", "leave it out for the random one")
     limit = None if limit is None else whole("limit", limit, JUDGE_EVERY)
-    training, test = (_strings(asset, content, limit) for asset, content in zip(ASSETS, fetch_all(ASSETS), strict=True))
+    files = (TRAIN, _TESTS[test])
+    contents = zip(files, fetch_all(files), strict=True)
+    training, held_out = (_strings(asset, content, limit) for asset, content in contents)
     judge = training[JUDGE_EVERY - 1 :: JUDGE_EVERY]
     del training[JUDGE_EVERY - 1 :: JUDGE_EVERY]
     encoded = {
         name: encode(b"\n".join(smiles), length)
-        for name, smiles in (("train", training), ("judge", judge), ("test", test))
+        for name, smiles in (("train", training), ("judge", judge), ("test", held_out))
     }
     return Dataset(
         name="molecules",
@@ -71,7 +81,8 @@ def load_molecules(length: int = 48, limit: int | None = None) -> Dataset:
         ordinal=False,
         alphabet=ALPHABET,
         image_shape=None,
-        source=f"MOSES (Polykovskiy et al. 2020), from package {TRAIN.requirement}: train.csv, test.csv",
+        source=f"MOSES (Polykovskiy et al. 2020), from package {TRAIN.requirement}: train.csv, "
+        f"{_TESTS[test].member.rpartition('/')[2].removesuffix('.gz')}",
         licence="MIT",
         dropped=sum(dropped for _, dropped in encoded.values()),
     )

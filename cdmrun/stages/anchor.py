@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import numpy as np
@@ -10,7 +11,7 @@ import torch
 from cdmrun.data.dataset import Dataset, Tokens
 from cdmrun.files import write_json
 from cdmrun.metrics.anchors import independent_laws, independent_nll, independent_sequences
-from cdmrun.metrics.infill import IndependentCompleter, InfillSet
+from cdmrun.metrics.infill import Completer, IndependentCompleter, InfillSet, Truth
 from cdmrun.metrics.judges import Judge, load_judge
 from cdmrun.metrics.scoring import SampleSet, true_entropy
 from cdmrun.registry import implementation
@@ -43,12 +44,14 @@ def _part(job: Job, dataset: Dataset, judge: Judge | None, what: str) -> Part:
     """The scores of one thing to read against, of the metrics that want it."""
     names = [name for name in job.config["metrics"] if what in (metric(name).floor, metric(name).ceiling)]
     if what in _REAL:
-        return _of_sequences(job, dataset, judge, names, dataset.splits.get(_REAL[what])), {}
+        found = _of_sequences(job, dataset, judge, names, dataset.splits.get(_REAL[what]))
+        return found + _of_fills(job, dataset, names, Truth), {}
     if what == "independent positions":
         held_out = dataset.splits.get("test")
         shuffled = None if held_out is None else independent_sequences(held_out)
         found = _of_sequences(job, dataset, judge, names, shuffled)
-        return found + _of_independent_laws(dataset, names) + _of_independent_fills(job, dataset, names), {}
+        found += _of_independent_laws(dataset, names)
+        return found + _of_fills(job, dataset, names, partial(IndependentCompleter.of, dataset)), {}
     entropy = true_entropy(dataset)
     return [score_row(name, entropy) for name in names if entropy is not None], {}
 
@@ -75,11 +78,11 @@ def _of_independent_laws(dataset: Dataset, names: list[str]) -> list[Row]:
     return rows
 
 
-def _of_independent_fills(job: Job, dataset: Dataset, names: list[str]) -> list[Row]:
-    """Held-out sequences completed by the law of each position alone."""
+def _of_fills(job: Job, dataset: Dataset, names: list[str], completer: Callable[[], Completer]) -> list[Row]:
+    """Held-out sequences as something completes them."""
     names = [name for name in names if metric(name).reads == "fills"]
     if not names:
         return []
     truth = torch.from_numpy(dataset.splits["test"][: job.config["infills"]].astype(np.int64))
-    found = InfillSet(dataset, truth, IndependentCompleter.of(dataset), lambda: torch.Generator().manual_seed(0))
+    found = InfillSet(dataset, truth, completer(), lambda: torch.Generator().manual_seed(0))
     return [score_row(name, implementation("metric", name)(found)) for name in names]

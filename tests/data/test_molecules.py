@@ -8,6 +8,7 @@ from fetched import load_or_skip
 
 from cdmrun.data import Dataset, molecules
 from cdmrun.data.molecules import ALPHABET, PADDING, encode
+from cdmrun.errors import UserError
 
 SMILES = ["CCCS(=O)c1ccc2[nH]c(=NC(=O)OC)[nH]c2c1", "Brc1ccc(Cl)cc1", "C#N", "C[H]"]
 
@@ -74,5 +75,21 @@ def test_shorter_sequences_leave_molecules_out(moses: Dataset) -> None:
     assert {short.decode(row) for row in short.splits["judge"]} < {moses.decode(row) for row in moses.splits["judge"]}
 
 
-def test_the_assets_are_two_files_of_one_package() -> None:
+def test_scaffolds_of_the_other_test_file_are_new(moses: Dataset) -> None:
+    scaffolds_of = pytest.importorskip("rdkit.Chem.Scaffolds.MurckoScaffold").MurckoScaffoldSmiles
+    other = load_or_skip(kind="molecules", limit=5000, test="scaffolds")
+    assert other.source.endswith("train.csv, test_scaffolds.csv")
+    assert (other.splits["train"] == moses.splits["train"]).all()
+    known = {scaffolds_of(moses.decode(row)) for row in moses.splits["train"]}
+    seen = [np.mean([scaffolds_of(x.decode(row)) in known for row in x.splits["test"][:500]]) for x in (moses, other)]
+    assert seen[0] > 0.3
+    assert seen[1] == 0.0
+
+
+def test_another_test_file_is_refused() -> None:
+    with pytest.raises(UserError, match="'scaffold' is not one of random, scaffolds"):
+        molecules.load_molecules(test="scaffold")
+
+
+def test_the_assets_are_files_of_one_package() -> None:
     assert len({asset.requirement for asset in molecules.ASSETS}) == 1

@@ -17,6 +17,7 @@ from cdmrun.metrics.infill import (
     IndependentCompleter,
     InfillSet,
     SamplerCompleter,
+    Truth,
     hidden_positions,
 )
 from cdmrun.models import EnumeratedTeacher, MarkovTeacher
@@ -117,7 +118,7 @@ def completed() -> list[InfillSet]:
     truth = torch.from_numpy(dataset.splits["test"][:2400:100].astype(np.int64))
     chain = MarkovChain.fit(dataset.splits["train"], 27, 2)
     sampler = analytic_sampler(MarkovTeacher(Absorbing(27, Loglinear()), chain, 64), 4)
-    completers = (SamplerCompleter(sampler), IndependentCompleter.of(dataset))
+    completers = (SamplerCompleter(sampler), IndependentCompleter.of(dataset), Truth())
     return [InfillSet(dataset, truth, completer, partial(generator, 0)) for completer in completers]
 
 
@@ -128,7 +129,9 @@ def test_a_chain_of_english_completes_far_better_than_independent_positions(name
         found = [implementation("metric", name)(one) for one in completed()]
     except UserError as error:
         pytest.skip(error.message)
-    chained, independent = (getattr(one, "value", one) for one in found)
+    chained, independent, floor = (getattr(one, "value", one) for one in found)
     print(f"{name}: trigrams in 4 steps {chained:.3f}, independent positions {independent:.3f}")
     better = chained - independent if metric(name).direction == "higher" else independent - chained
     assert better > 0.15 * abs(independent)
+    assert floor == pytest.approx({"bleu": 100, "chrf": 100, "match": 1, "nll": 0}[name.rpartition("_")[2]])
+    assert metric(name).floor == ("" if name.endswith("nll") else "held-out data")

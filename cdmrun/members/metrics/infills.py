@@ -20,6 +20,7 @@ def _infill(pattern: str, name: str, label: str, unit: str, direction: str, desc
         exactness="bound" if name == "nll" else "estimate",
         reads="fills",
         needs="text",
+        floor="" if name == "nll" else "held-out data",  # bits of the truth given the rest are not known
         ceiling="independent positions",
         unbounded=name == "nll",
         description=(
