@@ -8,7 +8,13 @@ from typing import Annotated
 
 import typer
 
-from cdmrun.commands.common import ASK, RESULTS, Out, Run, SpecOption, app, chosen_specs
+from cdmrun.commands.common import ASK, RESULTS, Out, SpecOption, app, chosen_specs
+
+#: Several runs.
+Runs = Annotated[
+    list[str] | None,
+    typer.Argument(metavar="RUN", help="Runs' keys, the start of them, or their ids.", show_default=False),
+]
 
 
 class Like(StrEnum):
@@ -22,22 +28,25 @@ class Like(StrEnum):
 
 @app.command(rich_help_panel=ASK)
 def accept(
-    run: Run,
     reason: Annotated[str, typer.Option(help="Why the changed code would make the same; status shows it.")],
+    runs: Runs = None,
+    stale: Annotated[bool, typer.Option("--stale", help="Besides, every product that older code made.")] = False,
     specs: SpecOption = None,
     out: Out = RESULTS,
 ) -> None:
-    """Vouch for a stale-code product: the present code would make the same, so it counts as fresh.
+    """Vouch for stale-code products: the present code would make the same, so they count as fresh.
 
-    The next change to the code of its stage makes it stale again.
+    The next change to the code of their stages makes them stale again.
 
     Example: [cyan]cdmrun accept teachers/network-absorbing-kjv --reason "only a docstring changed"[/cyan]
     """
-    from cdmrun.manage.accepting import accept_product
-    from cdmrun.manage.asking import ask
+    from cdmrun.manage.accepting import accept_products
     from cdmrun.stages.provenance import fingerprint
 
-    typer.echo(f"{accept_product(ask(run, specs, out).run, out, reason, fingerprint)}: accepted")
+    chosen = chosen_specs(specs) if stale else specs
+    accepted = accept_products(runs or [], chosen, out, reason, fingerprint, stale)
+    for line in [f"{folder}: accepted" for folder in accepted] or ["nothing is stale by its own code"]:
+        typer.echo(line)
 
 
 @app.command(rich_help_panel=ASK)
@@ -70,10 +79,7 @@ def gc(
 
 @app.command(rich_help_panel=ASK)
 def redo(
-    runs: Annotated[
-        list[str] | None,
-        typer.Argument(metavar="RUN", help="Runs' keys, the start of them, or their ids.", show_default=False),
-    ] = None,
+    runs: Runs = None,
     stale: Annotated[bool, typer.Option("--stale", help="Besides, every product that older code made.")] = False,
     dry_run: Annotated[bool, typer.Option("--dry-run", "-n", help="Only list what would go.")] = False,
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,

@@ -2,16 +2,57 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cdmrun.errors import UserError
+from cdmrun.manage.asking import ask
 from cdmrun.manage.records import manifest_of
 from cdmrun.spec.accepted import accept, is_stale
+from cdmrun.spec.plan import build_plan
 from cdmrun.spec.plan_types import Run
 
+#: Of a stage's code as it is now, given the stage and the source files of plugins.
+Fingerprint = Callable[..., str | None]
 
-def accept_product(run: Run, out: Path, reason: str, fingerprint: Callable[..., str | None]) -> Path:
+
+def accept_products(
+    words: Sequence[str],
+    specs: list[Path] | None,
+    out: Path,
+    reason: str,
+    fingerprint: Fingerprint,
+    stale: bool = False,
+) -> list[Path]:
+    """Record of several products why they count as made by the present code; see `accept_product`.
+
+    Parameters
+    ----------
+    words
+        Keys of runs, the start of them, or their ids.
+    stale
+        Besides, every product of the specs that other code made.
+
+    Raises
+    ------
+    SpecErrors, UserError
+        As `accept_product`, or if no run is called that or none is to be accepted; then nothing is accepted.
+    """
+    if not words and not stale:
+        raise UserError("no run is named", "name runs as `cdmrun status` shows them, or say --stale")
+    chosen = {run.key: run for run in (ask(word, specs, out).run for word in words)}
+    if stale:
+        chosen |= {
+            key: run
+            for key, run in build_plan(specs or []).runs.items()
+            if is_stale(out / key, *_fingerprints(run, out, fingerprint))
+        }
+    for run in chosen.values():
+        _check(run, out, reason, fingerprint)
+    return [accept_product(run, out, reason, fingerprint) for run in chosen.values()]
+
+
+def accept_product(run: Run, out: Path, reason: str, fingerprint: Fingerprint) -> Path:
     """Record why a product that other code made counts as made by the present code.
 
     Parameters
@@ -20,8 +61,6 @@ def accept_product(run: Run, out: Path, reason: str, fingerprint: Callable[..., 
         The run, and the results folder.
     reason
         For whoever asks later; `cdmrun status` shows it.
-    fingerprint
-        Of a stage's code as it is now, given the stage and the source files of plugins.
 
     Returns
     -------
@@ -32,15 +71,19 @@ def accept_product(run: Run, out: Path, reason: str, fingerprint: Callable[..., 
     UserError
         If the product is not there, is not stale by its own code, or no reason is given.
     """
+    made_by, now = _check(run, out, reason, fingerprint)
+    accept(out / run.key, made_by, now, " ".join(reason.split()))
+    return out / run.key
+
+
+def _check(run: Run, out: Path, reason: str, fingerprint: Fingerprint) -> tuple[str, str]:
+    """The code that made a product and the code that would now, or a `UserError` if that cannot be accepted."""
     folder = out / run.key
-    words = " ".join(reason.split())
-    if not words:
+    if not reason.split():
         raise UserError("--reason is empty", "say why the change of the code changes nothing in this product")
-    manifest = manifest_of(out, run.key)
-    if manifest is None:
+    if manifest_of(out, run.key) is None:
         raise UserError(f"{folder}: there is no complete product to accept", "let snakemake make it")
-    code = manifest.get("code")
-    made_by, now = (code.get("fingerprint") if isinstance(code, dict) else None), fingerprint(run.stage, *run.sources)
+    made_by, now = _fingerprints(run, out, fingerprint)
     if not made_by or not now:
         raise UserError(f"{folder / 'manifest.json'}: does not say which code made it", "delete it and run again")
     if not is_stale(folder, made_by, now):
@@ -48,5 +91,10 @@ def accept_product(run: Run, out: Path, reason: str, fingerprint: Callable[..., 
             f"{run.key}: its own code is not stale, there is nothing to accept",
             "if it is stale-upstream, accept what it was made from; `cdmrun status` names it",
         )
-    accept(folder, made_by, now, words)
-    return folder
+    return made_by, now
+
+
+def _fingerprints(run: Run, out: Path, fingerprint: Fingerprint) -> tuple[str | None, str | None]:
+    """Of the code that made a product, and of the code that would now."""
+    code = (manifest_of(out, run.key) or {}).get("code")
+    return code.get("fingerprint") if isinstance(code, dict) else None, fingerprint(run.stage, *run.sources)

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cdmrun.errors import UserError
-from cdmrun.manage.accepting import accept_product
+from cdmrun.manage.accepting import accept_product, accept_products
 from cdmrun.report.collect import collect
 from cdmrun.spec import state
 from cdmrun.spec.accepted import ACCEPTED
@@ -102,6 +102,21 @@ def test_only_what_is_stale_by_its_own_code(results: Results, plan: Plan, code: 
     with pytest.raises(UserError, match="no complete product"):
         accept_product(student, out, "why", code)
     assert not (out / student.key / ACCEPTED).exists()
+
+
+def test_all_that_is_stale_at_once(results: Results, plan: Plan, code: Code, key_of: KeyOf) -> None:
+    """By their own code, that is: what was made from them is fresh again with them. All or nothing."""
+    specs, out, student = [Path("a.yaml")], results.out, key_of(plan, "students")
+    code.version |= {"train": 2, "distill": 2}
+    with pytest.raises(UserError, match="no run is named"):
+        accept_products([], specs, out, "why", code)
+    with pytest.raises(UserError, match="nothing to accept"):
+        accept_products([student, key_of(plan, "data")], specs, out, "why", code)
+    assert not list(out.glob(f"*/*/{ACCEPTED}"))
+    accepted = accept_products([student], specs, out, "why", code, stale=True)
+    assert sorted(accepted) == sorted(out / key for key, run in plan.runs.items() if run.stage in ("train", "distill"))
+    assert set(by_kind(plan, out).values()) == {"fresh"}
+    assert accept_products([], specs, out, "why", code, stale=True) == []
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", "null", '{"reason": "x"}', '{"made_by": 1, "equivalent_to": 2}'])
