@@ -9,19 +9,16 @@ the teacher's own law is what K analytic steps lose; while the student learns, a
 
 from __future__ import annotations
 
-import copy
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from cdmrun.distill.cdm import TeacherMatching, revealed_between, student_law
 from cdmrun.distill.steps import StepBatch
 from cdmrun.models import ConditionalModel
 from cdmrun.samplers.kernels import Analytic
 from cdmrun.samplers.student import StepStudent
-from cdmrun.training.compiling import compile_like
 
 
 @dataclass(eq=False)
@@ -39,13 +36,10 @@ class BootstrapMatching(TeacherMatching):
     def __post_init__(self) -> None:
         self.averaged = self.student
 
-    def use_average(self, average: Sequence[Tensor]) -> None:
-        """Let the target be the average of the weights that the training loop keeps, always as it stands there."""
-        self.averaged = copy.deepcopy(self.student)
-        compile_like(self.averaged, self.student)
-        for parameter, kept in zip(_trained(self.averaged), average, strict=True):
-            parameter.data = kept  # the same memory: nothing to update, nothing more to put into a checkpoint
-        self.averaged.requires_grad_(False).eval()
+    def use_average(self, averaged: nn.Module) -> None:
+        """Let the target be of the student at the average of the weights that the training loop keeps."""
+        assert isinstance(averaged, ConditionalModel), "a copy of the student"
+        self.averaged = averaged
 
     def __call__(self, generator: torch.Generator) -> Tensor:
         process = self.student.process
@@ -67,7 +61,3 @@ class BootstrapMatching(TeacherMatching):
         if self.student.matches == "clean":
             return self.averaged(x, t).sample(generator)
         return StepStudent(self.averaged).sample(x, t, end, generator)
-
-
-def _trained(model: ConditionalModel) -> list[torch.nn.Parameter]:
-    return [p for p in model.parameters() if p.requires_grad]

@@ -118,14 +118,21 @@ class Distillation:
             student = NetworkModel(teacher.process, shape)
         return student.to(self.job.device)
 
-    def train(self, student: NetworkModel, objective: Objective, name: str = "model", seed: int | None = None) -> None:
+    def train(
+        self,
+        student: NetworkModel,
+        objective: Objective,
+        name: str = "model",
+        seed: int | None = None,
+        teacher: ConditionalModel | None = None,
+    ) -> None:
         """Minimise an objective, with checkpoints to resume from, and keep the student under ``name``."""
         job, settings = self.job, self.settings
         student.precision = settings.precision
         identity = f"{job.run.id}:{name}:{fingerprint('distill', *job.run.sources)}"
         seed = self.config["seed"] if seed is None else seed
         report = partial(job.progress, part=name)
-        checkpoint, frozen = job.work / f"{name}.pt", [self.teacher]
+        checkpoint, frozen = job.work / f"{name}.pt", [self.teacher if teacher is None else teacher]
         result = train(student, objective, settings, seed, checkpoint, identity, report, job.group, frozen)
         if job.group.leads:
             write_history(job.folder / f"history-{name}.csv", result)
@@ -176,7 +183,7 @@ def progressive(task: Distillation) -> Mapping[str, str]:
         student = task.student({"kind": "factorized"}, "clean", teacher, from_teacher)
         compared_by, grid, count = config["divergence"], config["grid"], config["substeps"]
         objective = ComposedMatching(student, teacher, task.source, nfe, task.batch, compared_by, grid, count)
-        task.train(student, objective, name, config["seed"] * 1000 + number)
+        task.train(student, objective, name, config["seed"] * 1000 + number, teacher)
         if nfe in config["nfe"]:
             names[str(nfe)] = name
         teacher = student

@@ -29,6 +29,12 @@ def compile_trunks(*models: nn.Module) -> None:
                 module.compiled = True
 
 
+def compile_blocks(trunk: Trunk) -> None:
+    """Compile a trunk block by block, and nothing of what is hooked around its blocks."""
+    for block in trunk.blocks:
+        block.forward = torch.compile(block.forward, backend=BACKEND)
+
+
 def compile_like(copied: nn.Module, original: nn.Module) -> None:
     """Compile the trunks of a copy if those of the original are: copies of modules are not compiled."""
     wanted = any(isinstance(module, Trunk) and module.compiled for module in original.modules())

@@ -2,7 +2,8 @@
 
 torchrun starts the processes and says so in the environment. The first of them *leads*: it alone writes files. The
 randomness of a step is a pure function of (seed, step, rank): a training on N processes is deterministic, and draws
-other batches than one on M processes. At any step all processes hold the same weights.
+other batches than one on M processes. At any step all processes hold the same weights, or their part of them
+(`cdmrun.training.sharding`).
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from torch import nn
 from cdmrun.errors import UserError
 
 #: Processes wait so long for one another, as when the leader waits for another runner; if one fails torchrun ends all.
-_PATIENCE = timedelta(days=7)
+PATIENCE = timedelta(days=7)
 
 
 @dataclass(frozen=True)
@@ -86,7 +87,7 @@ def joined(environment: Mapping[str, str] = os.environ) -> Iterator[Group]:
         yield ALONE
         return
     backend = "cpu:gloo,cuda:nccl" if torch.cuda.is_available() else "gloo"
-    dist.init_process_group(backend, timeout=_PATIENCE)
+    dist.init_process_group(backend, timeout=PATIENCE)
     try:
         yield Group(dist.get_rank(), size)
     finally:

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+import copy
 import math
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import closing
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,11 +17,12 @@ from torch import Tensor, nn
 from cdmrun.errors import UserError
 from cdmrun.training.averaging import Averaging
 from cdmrun.training.checkpoint import load_checkpoint, save_checkpoint
-from cdmrun.training.compiling import compile_trunks, rehearse
+from cdmrun.training.compiling import compile_like, compile_trunks, rehearse
 from cdmrun.training.determinism import deterministic
 from cdmrun.training.group import ALONE, Group
 from cdmrun.training.interrupt import Interrupted, stop_requested
 from cdmrun.training.settings import TrainSettings
+from cdmrun.training.sharding import Shards
 
 #: An objective: the loss (nats a sequence) of a step, all its randomness drawn from the given generator.
 Objective = Callable[[torch.Generator], Tensor]
@@ -30,8 +32,8 @@ Objective = Callable[[torch.Generator], Tensor]
 class UsesAverage(Protocol):
     """An objective whose targets depend on the moving average of the weights that it trains."""
 
-    def use_average(self, average: Sequence[Tensor]) -> None:
-        """Take the average: one tensor for each trained parameter, which the loop goes on changing in place."""
+    def use_average(self, averaged: nn.Module) -> None:
+        """Take a copy of the model, to ask without gradients; the loop keeps its parameters at the average."""
 
 
 @dataclass(frozen=True)
@@ -86,7 +88,7 @@ def train(
         The processes that train this model together; ``objective`` is then over this one's share of the batch, or over
         one of ``settings.accumulate`` parts of that (`Group.share`).
     frozen
-        Models that the objective asks and does not train: compiled where the model is.
+        Models that the objective asks and does not train: compiled and sharded where the model is.
 
     Raises
     ------
@@ -95,21 +97,27 @@ def train(
     Interrupted
         On SIGTERM or SIGUSR1, once the checkpoint is written.
     """
-    state = _State(model, settings)
     saved = load_checkpoint(checkpoint, identity) if checkpoint else None
     if saved is not None:
         _check_processes(saved, group, checkpoint)
-        state.restore(saved)
+        model.load_state_dict(saved["model"])
     group.share_state(model)
+    averaged = copy.deepcopy(model).requires_grad_(False).eval() if isinstance(objective, UsesAverage) else None
     if settings.compile:
         compile_trunks(model, *frozen)
-    if isinstance(objective, UsesAverage):
-        objective.use_average(state.average)
+    shards = Shards(group if settings.shard else ALONE)
+    if averaged is not None:
+        compile_like(averaged, model)
+        objective.use_average(averaged)
+    shards.shard([model], [*frozen] if averaged is None else [averaged, *frozen])
+    state = _State(model, settings, shards, averaged)
+    if saved is not None:
+        state.restore(saved)
     model.train()
     device = next(model.parameters()).device
     with (
         deterministic(settings.deterministic, device),
-        closing(Averaging(group, state.parameters)) as averaging,
+        closing(Averaging(group, shards.whole(state.parameters))) as averaging,
         stop_requested() as stopping,
     ):
         if settings.compile and state.step < settings.steps:
@@ -127,13 +135,16 @@ def train(
                 report(Progress(state.step, settings.steps, state.history[-1][1], rate, left))
             stop = group.any(stopping())
             due = stop or state.step == settings.steps or now - last_saved > settings.checkpoint_every
-            if checkpoint and group.leads and due:
-                save_checkpoint(checkpoint, state.snapshot(identity) | {"processes": group.size})
+            if checkpoint and shards.leaders_word(due):
+                kept = state.snapshot(identity) | {"processes": group.size}  # of shards, all gather them
+                if group.leads:
+                    save_checkpoint(checkpoint, kept)
                 last_saved = now
             if stop:
                 group.any(True)  # nobody leaves before the leader has saved
                 raise Interrupted(f"stopped at step {state.step} of {settings.steps}")
     state.keep_average()
+    shards.restore()
     model.eval()
     return TrainResult(state.history)
 
@@ -151,12 +162,21 @@ def _check_processes(saved: dict[str, Any], group: Group, path: Path | None) -> 
 class _State:
     """Weights, optimiser, moving average, step and history of one training."""
 
-    def __init__(self, model: nn.Module, settings: TrainSettings) -> None:
+    def __init__(
+        self, model: nn.Module, settings: TrainSettings, shards: Shards, averaged: nn.Module | None = None
+    ) -> None:
         self.model = model
         self.settings = settings
-        self.parameters = [p for p in model.parameters() if p.requires_grad]
-        self.optimiser = torch.optim.AdamW(_groups(model, settings), lr=settings.lr, betas=(0.9, 0.98), fused=True)
-        self.average = [p.detach().clone() for p in self.parameters]
+        self.shards = shards
+        trained = {name: p for name, p in model.named_parameters() if p.requires_grad}
+        held = {name: shards.held(p) for name, p in trained.items()}
+        self.parameters = list(held.values())
+        self.optimiser = torch.optim.AdamW(_groups(held, settings), lr=settings.lr, betas=(0.9, 0.98), fused=True)
+        if averaged is None:
+            self.average = [p.detach().clone() for p in self.parameters]
+        else:
+            copies = dict(averaged.named_parameters())  # over the same memory: nothing to update, nothing more to keep
+            self.average = [shards.held(copies[name]).detach() for name in trained]
         self.step = 0
         self.history: list[tuple[int, float, float]] = []
         self.recent: list[float] = []
@@ -172,21 +192,23 @@ class _State:
         return True
 
     def snapshot(self, identity: str) -> dict[str, Any]:
+        """All that a checkpoint holds, in full; where there are shards all processes ask, and the leader gets it."""
+        average = [self.shards.gathered(p, mean) for p, mean in zip(self.parameters, self.average, strict=True)]
         return {
             "identity": identity,
             "step": self.step,
-            "model": self.model.state_dict(),
-            "optimiser": self.optimiser.state_dict(),
-            "average": self.average,
+            "model": self.shards.state_dict(self.model),
+            "optimiser": _each_moment(self.optimiser, self.optimiser.state_dict(), self.shards.gathered),
+            "average": average,
             "history": [list(line) for line in self.history],
             "recent": self.recent,
         }
 
     def restore(self, saved: dict[str, Any]) -> None:
-        self.model.load_state_dict(saved["model"])
-        self.optimiser.load_state_dict(saved["optimiser"])
-        for mine, kept in zip(self.average, saved["average"], strict=True):
-            mine.copy_(kept)
+        """Go on from a snapshot, whose weights the model already has."""
+        self.optimiser.load_state_dict(_each_moment(self.optimiser, saved["optimiser"], self.shards.part))
+        for parameter, mine, kept in zip(self.parameters, self.average, saved["average"], strict=True):
+            mine.copy_(self.shards.part(parameter, kept))
         self.step = saved["step"]
         self.history = [(int(a), float(b), float(c)) for a, b, c in saved["history"]]
         self.recent = list(saved["recent"])
@@ -198,12 +220,11 @@ class _State:
                 parameter.copy_(average)
 
 
-def _groups(model: nn.Module, settings: TrainSettings) -> list[dict[str, Any]]:
+def _groups(named: Mapping[str, nn.Parameter], settings: TrainSettings) -> list[dict[str, Any]]:
     """Parameter groups: matrices decay, vectors do not; a head has its own learning rate."""
     groups: dict[tuple[bool, bool], list[nn.Parameter]] = {}
-    for name, parameter in model.named_parameters():
-        if parameter.requires_grad:
-            groups.setdefault((name.startswith("head."), parameter.ndim >= 2), []).append(parameter)
+    for name, parameter in named.items():
+        groups.setdefault((name.startswith("head."), parameter.ndim >= 2), []).append(parameter)
     return [
         {
             "params": parameters,
@@ -212,6 +233,18 @@ def _groups(model: nn.Module, settings: TrainSettings) -> list[dict[str, Any]]:
         }
         for (head, matrix), parameters in groups.items()
     ]
+
+
+def _each_moment(
+    optimiser: torch.optim.Optimizer, state: dict[str, Any], change: Callable[[nn.Parameter, Tensor], Tensor]
+) -> dict[str, Any]:
+    """An optimiser's state with its moments, tensors of a parameter's shape, changed; steps are single numbers."""
+    parameters = [p for options in optimiser.param_groups for p in options["params"]]
+    moments = {
+        number: {key: change(parameters[number], value) if value.ndim else value for key, value in kept.items()}
+        for number, kept in state["state"].items()
+    }
+    return {**state, "state": moments}
 
 
 def _one_step(
@@ -229,7 +262,8 @@ def _one_step(
             f"this GPU has no room for a batch of {settings.batch} sequences in {settings.accumulate} part(s)",
             f"set train.accumulate to {2 * settings.accumulate}, or train.batch to less",
         ) from error
-    norm = nn.utils.clip_grad_norm_(state.parameters, settings.clip)
+    state.shards.take_gradients()
+    norm = state.shards.clip(state.parameters, settings.clip)
     value, size = torch.stack([loss.double(), norm.double()]).tolist()  # a GPU is waited for once a step, here
     if not math.isfinite(value + size):  # before it reaches the weights, so that the last checkpoint stays good
         raise UserError(

@@ -30,6 +30,8 @@ class TrainSettings:
         ``float32``, or ``bf16``: the trunk under autocast, heads and losses in float32.
     compile
         Whether trunks are compiled by torch.compile (`cdmrun.training.compiling`): the same but for rounding.
+    shard
+        Whether several processes keep trunks in shards (`cdmrun.training.sharding`): the same but for rounding.
     deterministic
         Whether a GPU is to give the same bits each time (`cdmrun.training.determinism`).
     checkpoint_every, log_every
@@ -48,6 +50,7 @@ class TrainSettings:
     ema: float = 0.999
     precision: str = "float32"
     compile: bool = False
+    shard: bool = False
     deterministic: bool = False
     checkpoint_every: float = 60.0
     log_every: int = 50

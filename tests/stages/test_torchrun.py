@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
-from workflow_cases import TINY, plan_into, run_command
+import torch
+from safetensors.torch import load_file
+from workflow_cases import DIGITS, TINY, plan_into, run_command
 
 from cdmrun.stages.run import run_stage
 
@@ -18,8 +21,8 @@ def torchrun(*arguments: object) -> tuple[int, str]:
 
 
 def test_two_processes_make_one_product(tmp_path: Path) -> None:
-    """Progressive distillation: several trainings in a row, of which one process alone writes files."""
-    (tmp_path / "spec.yaml").write_text(TINY)
+    """Progressive distillation: several trainings in a row, in shards; one process alone writes files."""
+    (tmp_path / "spec.yaml").write_text(TINY.replace("steps: 3, batch: 8", "steps: 3, batch: 8, shard: true"))
     out = tmp_path / "results"
     plan = plan_into(out, tmp_path / "spec.yaml")
     for key, run in plan.runs.items():
@@ -39,3 +42,30 @@ def test_two_processes_make_one_product(tmp_path: Path) -> None:
     code, shown = torchrun("sample", samples, "--out", out, "--device", "cpu")
     assert code != 0
     assert "`cdmrun sample` runs in one process\n  remedy: start it without torchrun" in shown
+
+
+def test_shards_make_the_same_product(tmp_path: Path) -> None:
+    """A teacher and a student with a head, under the same keys with shards as without, in files with whole weights."""
+    sharded, whole = tmp_path / "sharded", tmp_path / "whole"
+    (tmp_path / "spec.yaml").write_text(DIGITS)
+    (tmp_path / "shards.yaml").write_text(DIGITS.replace("batch: 8}", "batch: 8, shard: true}"))
+    plan = plan_into(sharded, tmp_path / "shards.yaml")
+    data, teacher, draws, student = (
+        next(key for key in plan.runs if key.startswith(start))
+        for start in ("data/", "teachers/", "draws/", "students/cdm-hmm")
+    )
+    run_stage("fetch", data, sharded, "cpu", 1)
+    code, shown = torchrun("train", teacher, "--out", sharded, "--device", "cpu", "--threads", 1)
+    assert code == 0, shown
+    run_stage("draw", draws, sharded, "cpu", 1)
+    shutil.copytree(sharded, whole)
+    assert plan_into(whole, tmp_path / "spec.yaml").runs.keys() == plan.runs.keys()
+    for out in (sharded, whole):
+        code, shown = torchrun("distill", student, "--out", out, "--device", "cpu", "--threads", 1)
+        assert code == 0, shown
+    found, expected = (load_file(out / student / "model.safetensors") for out in (sharded, whole))
+    assert found.keys() == expected.keys()
+    for name, weight in expected.items():
+        torch.testing.assert_close(found[name], weight, rtol=1e-5, atol=1e-5)
+    manifest = json.loads((sharded / student / "manifest.json").read_text())
+    assert manifest["config"]["train"]["shard"]

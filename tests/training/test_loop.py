@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from cdmrun.distill import BootstrapMatching, SampledMatching, StepSchedule
 from cdmrun.errors import UserError
 from cdmrun.models import EnumeratedTeacher, NetworkModel, NetworkShape
+from cdmrun.models.trunk import Trunk
 from cdmrun.processes import Absorbing
 from cdmrun.training import Interrupted, Progress, TrainSettings, step_generator, train
 from cdmrun.training.checkpoint import load_checkpoint, save_checkpoint
@@ -237,6 +238,53 @@ def test_what_is_kept_is_the_moving_average() -> None:
     for found, expected in zip(parameters(model), average, strict=True):
         torch.testing.assert_close(found, expected, atol=1e-6, rtol=1e-5)
     assert not model.training
+
+
+def test_an_objective_may_ask_the_model_at_its_average() -> None:
+    model, seen = make_model(), []
+
+    class Watching:
+        def use_average(self, averaged: nn.Module) -> None:
+            self.averaged = averaged
+
+        def __call__(self, generator: torch.Generator) -> Tensor:
+            assert not self.averaged.training
+            assert not any(p.requires_grad for p in self.averaged.parameters())
+            seen.append((parameters(model), parameters(self.averaged)))
+            return regression(model)(generator)
+
+    objective = Watching()
+    train(model, objective, SETTINGS, 3)
+    average = seen[0][0]
+    for step, (weights, found) in enumerate(seen):
+        decay = min(0.8, step / (step + 10))
+        average = [decay * a + (1 - decay) * w for a, w in zip(average, weights, strict=True)]
+        for one, other in zip(average, found, strict=True):
+            torch.testing.assert_close(one, other, atol=1e-6, rtol=1e-5)
+    assert same(model, objective.averaged)
+
+
+def test_shards_of_one_process_are_nothing() -> None:
+    """No trunk is replaced, and the bits are those of a training without."""
+
+    def start() -> tuple[NetworkModel, SampledMatching]:
+        torch.manual_seed(0)
+        model = NetworkModel(Absorbing(3), NetworkShape(2, {"kind": "hmm", "states": 4}, {"width": 12, "heads": 2}))
+        pairs = noised_pairs(table_source(np.full((3, 3), 1 / 9)), model.process)
+        return model, SampledMatching(model, pairs, StepSchedule([1, 2]), 16)
+
+    expected, objective = start()
+    train(expected, objective, SETTINGS, 1)
+    found, objective = start()
+    trunk = found.trunk
+
+    def watched(generator: torch.Generator) -> Tensor:
+        assert found.trunk is trunk
+        assert type(trunk) is Trunk
+        return objective(generator)
+
+    train(found, watched, replace(SETTINGS, shard=True), 1)
+    assert same(found, expected)
 
 
 def test_learning_rates() -> None:
