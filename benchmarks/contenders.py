@@ -21,12 +21,12 @@ from measuring import Setting, flops
 from torch import Tensor, nn
 
 from cdmrun.models import NetworkModel, NetworkShape
+from cdmrun.models.compiling import compile_trunks
 from cdmrun.models.trunk import Trunk
 from cdmrun.processes import Absorbing
 from cdmrun.samplers import analytic_sampler
 from cdmrun.stages.heap import keep_freed_memory
 from cdmrun.training import TrainSettings, train
-from cdmrun.training.compiling import compile_trunks
 from cdmrun.training.denoising import Denoising
 from cdmrun.training.sources import array_source
 

@@ -105,7 +105,7 @@ class Trunk(nn.Module):
         Whether the features of a position depend on no position after it.
     """
 
-    #: Set by `cdmrun.training.compiling`.
+    #: Set by `cdmrun.models.compiling`.
     compiled: bool = False
 
     def __init__(

@@ -24,6 +24,9 @@ __all__ = ["Built", "Origin", "build", "build_plan", "read_card", "write_cards"]
 #: The grid that is a product.
 OPTIMISED = "optimised"
 
+#: What was always so before there was a key for it is no part of the id of samples.
+_AS_BEFORE = (("decoding", "auto"), ("compile", False))
+
 _TEACHER_KEYS = ("kind", "prediction", "model", "train", "order", "smoothing")
 
 
@@ -154,9 +157,14 @@ class _Linker:
         """Sample a model and score the samples; ``seed`` is (its place in ``seeds``, its value)."""
         evaluation = self.spec["evaluation"]
         label = self._slug(method, family if role == "student" and method != "progressive" else "")
-        config = {**config, "count": evaluation["samples"], "seed": seed[1]}
-        origin = self._origin({"": place, "count": ("evaluation", "samples"), "seed": ("seeds", seed[0])})
-        identity = {key: value for key, value in config.items() if (key, value) != ("decoding", "auto")}
+        config = {**config, "count": evaluation["samples"], "compile": evaluation["compile"], "seed": seed[1]}
+        parts: dict[str, tuple[Step, ...]] = {
+            "count": ("evaluation", "samples"),
+            "compile": ("evaluation", "compile"),
+            "seed": ("seeds", seed[0]),
+        }
+        origin = self._origin({"": place, **parts})
+        identity = {key: value for key, value in config.items() if (key, value) not in _AS_BEFORE}
         grids = {"grids": self._grids(label, config, place, model, teacher)} if config.get("grid") == OPTIMISED else {}
         upstream = {"model": model, "teacher": teacher, **grids}
         samples = self.builder.add("samples", label, config, identity, upstream, origin)
@@ -172,6 +180,7 @@ class _Linker:
             "draws": evaluation["draws"],
             "timing": evaluation["timing"],
             "infills": evaluation["infills"],
+            "compile": evaluation["compile"],
             "seed": seed[1],
         }
         identity = identity_fields(section("evaluation"), scoring)
@@ -184,7 +193,7 @@ class _Linker:
 
     def _grids(self, label: str, sampling: Mapping[str, Any], place: tuple[Step, ...], model: str, teacher: str) -> str:
         """The time grids of a sampler of a model; all seeds of a sampler of one teacher share them."""
-        how = {key: value for key, value in sampling.items() if key not in ("count", "seed", "decoding")}
+        how = {key: value for key, value in sampling.items() if key not in ("count", "compile", "seed", "decoding")}
         seed = self.builder.runs[model.split("/")[0]][model].config["seed"]
         config = {**how, **self.spec["time_grids"], "seed": seed}
         parts = {key: ("time_grids", key) for key in self.spec["time_grids"]}

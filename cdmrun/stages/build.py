@@ -20,7 +20,7 @@ _SCHEDULE = ("schedule", "alpha_min", "sigma_min", "sigma_max")
 #: For each number of network calls the times of a sampler's steps.
 Grids = Mapping[int, Sequence[float]]
 #: Keys of a ``samples`` or ``grids`` run that are not its sampler's options.
-_SAMPLING = ("sampler", "nfe", "count", "seed", "points", "sequences")
+_SAMPLING = ("sampler", "nfe", "count", "seed", "compile", "points", "sequences")
 
 
 def build_process(config: Mapping[str, Any], vocabulary: int) -> ForwardProcess:

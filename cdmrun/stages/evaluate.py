@@ -17,8 +17,10 @@ from cdmrun.files import read_map, write_json, write_with
 from cdmrun.metrics.exact_scores import ExactLaws, ExactScores
 from cdmrun.metrics.infill import InfillSet, SamplerCompleter
 from cdmrun.metrics.judges import Judge, load_judge
+from cdmrun.metrics.nll_bound import BATCH
 from cdmrun.metrics.scoring import KernelSet, SampleSet, Score
 from cdmrun.models import ConditionalModel
+from cdmrun.models.compiling import compile_for_rows
 from cdmrun.processes.base import ForwardProcess
 from cdmrun.registry import implementation
 from cdmrun.samplers import Sampler
@@ -102,12 +104,15 @@ def _scoring(job: Job) -> _Scoring:
     """Read the job's inputs."""
     dataset = Dataset.read(job.input("data"))
     process = build_process(job.input_config("teacher")["forward_process"], dataset.vocabulary)
+    # whole laws are written out in main memory, in float64
+    models = load_models(process, job.input("model"), job.device if dataset.table is None else "cpu")
+    if job.config["compile"]:
+        compile_for_rows(min(BATCH, job.config["held_out"]), *models.values())
     return _Scoring(
         job=job,
         dataset=dataset,
         sampling=job.input_config("samples"),
-        # whole laws are written out in main memory, in float64
-        models=load_models(process, job.input("model"), job.device if dataset.table is None else "cpu"),
+        models=models,
         grids=load_grids(job.input("grids")) if "grids" in job.run.inputs else None,
         samples=read_arrays(job.input("samples") / "samples.npz"),
         judge=load_judge(job.input("judge"), job.device) if "judge" in job.run.inputs else None,

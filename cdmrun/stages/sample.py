@@ -6,6 +6,7 @@ Every block of sequences is kept in work/ with its calls and seconds, so that a 
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from functools import partial
@@ -16,6 +17,7 @@ import torch
 from cdmrun.data.dataset import Dataset
 from cdmrun.files import write_json, write_with
 from cdmrun.models import EvaluationCounter
+from cdmrun.models.compiling import compile_for_rows
 from cdmrun.samplers import Oracle, Sampler
 from cdmrun.stages.blocks import as_it_fits, block_size, block_sizes
 from cdmrun.stages.build import build_oracle, build_process, build_sampler, load_grids, load_models
@@ -33,6 +35,8 @@ def run(job: Job) -> None:
     measured: dict[str, dict[str, float]] = {}
     wanted = job.config.get("nfe", [None])
     sizes = block_sizes(job.config["count"], block_size(process, dataset.length))
+    if job.config["compile"]:
+        compile_for_rows(sizes[0], *models.values())
     costs = {_name(nfe or 0, n): size * float(nfe or 1) for nfe in wanted for n, size in enumerate(sizes)}
     with Parts(job, costs) as parts:
         for nfe in wanted:
@@ -55,7 +59,7 @@ def _draw(
     """All samples of one NFE and what they cost: the sum over blocks, whichever process drew them."""
     names = [_name(stream, number) for number in range(len(sizes))]
     if not all(parts.has(name) for name in names):
-        sampler.sample(min(8, sizes[0]), job.generator(stream, 0))  # first calls pay for set-up, not for NFE
+        _set_up(sampler, sizes[0], job.config["compile"], job.generator(stream, 0))
     blocks = [
         parts.made(name, partial(_block, sampler, size, partial(job.generator, stream, 1, number)))
         for number, (name, size) in enumerate(zip(names, sizes, strict=True))
@@ -67,6 +71,16 @@ def _draw(
         "seconds_per_sample": sum(cost["seconds"] for cost, _ in blocks) / count,
         "batch": max(cost["batch"] for cost, _ in blocks),
     }
+
+
+def _set_up(sampler: Sampler | Oracle, rows: int, compiled: bool, generator: torch.Generator) -> None:
+    """First calls pay for set-up, and at full size for compiling, not for NFE."""
+    sampler.sample(min(8, rows), generator)
+    if compiled:
+        with torch.inference_mode(), contextlib.suppress(torch.OutOfMemoryError):  # a block can be drawn in halves
+            x = sampler.process.sample_prior(rows, sampler.length, generator, str(generator.device))
+            for model in sampler.models:
+                model(x, torch.ones(rows, dtype=torch.float64, device=x.device)).sample(generator)
 
 
 def _block(sampler: Sampler | Oracle, size: int, randomness: Callable[..., torch.Generator]) -> Part:

@@ -15,12 +15,13 @@ import torch
 from torch import Tensor, nn
 
 from cdmrun.errors import UserError
+from cdmrun.models.compiling import compile_like, compile_trunks
 from cdmrun.training.averaging import Averaging
 from cdmrun.training.checkpoint import load_checkpoint, save_checkpoint
-from cdmrun.training.compiling import compile_like, compile_trunks, rehearse
 from cdmrun.training.determinism import deterministic
 from cdmrun.training.group import ALONE, Group
 from cdmrun.training.interrupt import Interrupted, stop_requested
+from cdmrun.training.rehearsing import rehearse
 from cdmrun.training.settings import TrainSettings
 from cdmrun.training.sharding import Shards
 

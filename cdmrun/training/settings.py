@@ -29,7 +29,7 @@ class TrainSettings:
     precision
         ``float32``, or ``bf16``: the trunk under autocast, heads and losses in float32.
     compile
-        Whether trunks are compiled by torch.compile (`cdmrun.training.compiling`): the same but for rounding.
+        Whether trunks are compiled by torch.compile (`cdmrun.models.compiling`): the same but for rounding.
     shard
         Whether several processes keep trunks in shards (`cdmrun.training.sharding`): the same but for rounding.
     deterministic

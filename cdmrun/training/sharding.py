@@ -19,8 +19,8 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from cdmrun.errors import UserError
+from cdmrun.models.compiling import compile_blocks
 from cdmrun.models.trunk import Trunk
-from cdmrun.training.compiling import compile_blocks
 from cdmrun.training.group import PATIENCE, Group
 
 

@@ -73,6 +73,7 @@ def test_configs_and_slugs(write: Write) -> None:
         "grid": "uniform",
         "final": "denoise",
         "count": 200,
+        "compile": False,
         "seed": 0,
     }
     assert first["scores"].config == {
@@ -82,6 +83,7 @@ def test_configs_and_slugs(write: Write) -> None:
         "draws": 4,
         "timing": True,
         "infills": 256,
+        "compile": False,
         "seed": 0,
     }
     assert first["anchors"].config == {"metrics": ["nll_bound", "judge_nll"], "count": 200}
@@ -145,6 +147,8 @@ STUDENT = {**NOTHING, "students": True, "samples": True, "scores": True}
         ("length: 64", "length: 32", dict.fromkeys(NOTHING, True)),
         ("samples: 200", "samples: 300", {**NOTHING, "anchors": True, "samples": True, "scores": True}),
         ("samples: 200", "samples: 200, held_out: 9", {**NOTHING, "scores": True}),
+        ("samples: 200", "samples: 200, compile: false", NOTHING),
+        ("samples: 200", "samples: 200, compile: true", {**NOTHING, "samples": True, "scores": True}),
         (
             "samples: 200",
             "samples: 200, judge: {order: 3}",

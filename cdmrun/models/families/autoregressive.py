@@ -6,6 +6,7 @@ steps one after the other, or, the noise being drawn first, fewer in parallel (`
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import torch
@@ -85,13 +86,15 @@ class Autoregressive(JointDistribution):
         return torch.where(self.spoken, (self._logits(x) + noise).argmax(-1), self.fixed)
 
     def _one_by_one(self, noise: Tensor) -> Tensor:
-        x = self.fixed.clone()
+        padded = self.head.padded(self.fixed)
+        x = padded[:, self.head.window :]
         # asking which positions are spoken of saves steps, but has a GPU waited for
         positions = range(x.shape[1]) if x.device.type != "cpu" else self.spoken.any(0).nonzero()[:, 0].tolist()
         for i in positions:
-            token = (self.head.logits_at(self.hidden, self.unary, x, i) + noise[:, i]).argmax(-1)
+            before = padded[:, i : i + self.head.window]
+            token = self.head.step(self.hidden[:, i], self.unary[:, i], noise[:, i], before)
             x[:, i] = torch.where(self.spoken[:, i], token, x[:, i])
-        return x
+        return x.contiguous()
 
     def _scan(self, noise: Tensor) -> Tensor:
         vocabulary, hidden = self.unary.shape[-1], self.hidden.shape[-1]
@@ -143,18 +146,19 @@ class AutoregressiveHead(Head):
 
     def all_logits(self, hidden: Tensor, unary: Tensor, seen: Tensor) -> Tensor:
         """Logits of every position given the tokens before it, [B, L, V]."""
-        length = seen.shape[1]
-        padded = nn.functional.pad(seen, (self.window, 0), value=self.blank)
+        length, padded = seen.shape[1], self.padded(seen)
         begins = range(self.window - 1, -1, -1)  # the token just before first
         return self.context_logits(hidden, unary, [padded[:, begin : begin + length] for begin in begins])
 
-    def logits_at(self, hidden: Tensor, unary: Tensor, x: Tensor, i: int) -> Tensor:
-        """Logits of position i given x before it, [B, V]."""
-        blank = torch.full_like(x[:, 0], self.blank)
-        seen = [x[:, i - j] if i >= j else blank for j in range(1, self.window + 1)]
-        return self.context_logits(hidden[:, i], unary[:, i], seen)
+    def padded(self, x: Tensor) -> Tensor:
+        """Sequences [B, L] with a window of blanks before them, [B, window + L]."""
+        return nn.functional.pad(x, (self.window, 0), value=self.blank)
 
-    def context_logits(self, hidden: Tensor, unary: Tensor, seen: list[Tensor]) -> Tensor:
+    def step(self, hidden: Tensor, unary: Tensor, noise: Tensor, before: Tensor) -> Tensor:
+        """The token [B] that the noise [B, V] picks after the tokens [B, window], the one just before it last."""
+        return (self.context_logits(hidden, unary, before.unbind(-1)[::-1]) + noise).argmax(-1)
+
+    def context_logits(self, hidden: Tensor, unary: Tensor, seen: Sequence[Tensor]) -> Tensor:
         """Logits [..., V] of positions whose previous tokens are ``seen`` [...], the token just before first."""
         for j, token in enumerate(seen):
             hidden = hidden + nn.functional.embedding(token, self.previous[j])

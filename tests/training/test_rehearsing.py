@@ -1,9 +1,9 @@
-"""Compiled trunks: by a compiler that counts what it is given, and by one that fails. The real one takes minutes."""
+"""Trainings with compiled trunks: by a compiler that counts what it is given, and by one that fails."""
 
 from __future__ import annotations
 
 import warnings
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -11,39 +11,25 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from compilers import Compiler, compiling_with, missing
 from torch import Tensor
 
 from cdmrun.distill import BootstrapMatching, StepSchedule
 from cdmrun.models import NetworkModel, NetworkShape, load_model, save_model
+from cdmrun.models.compiling import compile_trunks
 from cdmrun.models.trunk import Rotary
 from cdmrun.processes import Absorbing
-from cdmrun.training import TrainSettings, compiling, train
-from cdmrun.training.compiling import compile_trunks
+from cdmrun.training import TrainSettings, train
 from cdmrun.training.sources import table_source
 
 SETTINGS = TrainSettings(steps=4, batch=8, lr=1e-3, warmup=0, checkpoint_every=0.0, log_every=1)
 
 
-class Compiler:
-    """Takes graphs as they are, and keeps count."""
-
-    def __init__(self) -> None:
-        self.graphs = 0
-
-    def __call__(self, graph: Any, inputs: list[Tensor]) -> Callable[..., Any]:
-        self.graphs += 1
-        run: Callable[..., Any] = graph.forward
-        return run
-
-
 @pytest.fixture
-def compiler(monkeypatch: pytest.MonkeyPatch) -> Iterator[Compiler]:
+def compiler() -> Iterator[Compiler]:
     made = Compiler()
-    monkeypatch.setattr(compiling, "BACKEND", made)
-    torch.compiler.reset()
-    yield made
-    torch.compiler.set_stance("default")
-    torch.compiler.reset()
+    with compiling_with(made):
+        yield made
 
 
 def start() -> tuple[NetworkModel, NetworkModel, BootstrapMatching]:
@@ -106,15 +92,10 @@ def test_a_resumed_training_may_be_compiled_or_not(compiler: Compiler, tmp_path:
     assert found[1] == pytest.approx(expected[1], rel=1e-4)
 
 
-def test_without_a_compiler_training_goes_on(compiler: Compiler, monkeypatch: pytest.MonkeyPatch) -> None:
-    def missing(graph: Any, inputs: list[Tensor]) -> Callable[..., Any]:
-        raise OSError("there is no C++ compiler")
-
+def test_without_a_compiler_training_goes_on() -> None:
     expected = trained(SETTINGS)
-    monkeypatch.setattr(compiling, "BACKEND", missing)
-    with pytest.warns(
-        UserWarning, match="compile does not work here, training goes on without: .*no C.. compiler"
-    ) as w:
+    refused = "compile does not work here, training goes on without: .*no C.. compiler"
+    with compiling_with(missing), pytest.warns(UserWarning, match=refused) as w:
         found = trained(replace(SETTINGS, compile=True))
     assert len([warning for warning in w if "torch.compile" in str(warning.message)]) == 1
     assert same(found[0], expected[0])
