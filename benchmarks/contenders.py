@@ -21,7 +21,7 @@ from measuring import Setting, flops
 from torch import Tensor, nn
 
 from cdmrun.models import NetworkModel, NetworkShape
-from cdmrun.models.compiling import compile_trunks
+from cdmrun.models.compiling import compile_for_rows, compile_trunks
 from cdmrun.models.trunk import Trunk
 from cdmrun.processes import Absorbing
 from cdmrun.samplers import analytic_sampler
@@ -138,8 +138,6 @@ def own_model(size: Size, setting: Setting) -> NetworkModel:
     shape = NetworkShape(size.length, trunk=size.trunk())
     model = NetworkModel(Absorbing(size.vocabulary), shape).to(setting.device)
     model.precision = setting.precision
-    if setting.compiled:
-        compile_trunks(model)
     return model
 
 
@@ -175,6 +173,8 @@ def own_trainee(size: Size, setting: Setting, batch: int, steps: int) -> Contend
     """`cdmrun.training.train` as `cdmrun train` calls it, but for checkpoints."""
     keep_freed_memory()
     model = own_model(size, setting)
+    if setting.compiled:
+        compile_trunks(model)  # as `train.compile` does
     objective = Denoising(model, array_source(size.data()), batch)
     generator = torch.Generator(setting.device).manual_seed(0)
     settings = TrainSettings(steps=steps, batch=batch, lr=LR, log_every=1)
@@ -228,6 +228,8 @@ def own_drawer(size: Size, setting: Setting, batch: int, calls: int) -> Contende
     """The analytic sampler."""
     keep_freed_memory()
     model = own_model(size, setting).eval()
+    if setting.compiled:
+        compile_for_rows(batch, model)  # as `evaluation.compile` does
     sampler = analytic_sampler(model, calls)
     generator = torch.Generator(setting.device).manual_seed(0)
     tokens = batch * size.length

@@ -9,10 +9,13 @@ import sys
 from pathlib import Path
 from typing import Any
 
+import compiled
 import pytest
 from bench import PARTS, of_runner
+from compilers import Compiler, compiling_with
 from contenders import peers
 from frozen_ids import REPOSITORY
+from measuring import Setting
 
 
 @pytest.fixture(scope="module")
@@ -86,7 +89,7 @@ def test_summary_of_the_runner() -> None:
     assert found[-1].value == pytest.approx(0.01)
 
 
-@pytest.mark.parametrize("part", ["bench", *PARTS])
+@pytest.mark.parametrize("part", ["bench", "compiled", *PARTS])
 def test_help(part: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
     monkeypatch.setattr(sys, "argv", [f"{part}.py", "--help"])
     with pytest.raises(SystemExit, match="0"):
@@ -94,3 +97,13 @@ def test_help(part: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     shown = capsys.readouterr().out
     assert f"python benchmarks/{part}.py" in shown
     assert "--json" in shown or "bench.json" in shown
+
+
+def test_each_case_is_measured_as_written_and_compiled() -> None:
+    compiler = Compiler()
+    with compiling_with(compiler):
+        found = [compiled.measure(case, Setting(compiled=True), rows=3, rounds=1) for case in compiled.cases()]
+    assert compiler.graphs >= 2  # a trunk's and a step's; alike ones are shared
+    for each in found:
+        assert each.times_as_fast.median == pytest.approx(each.written.median / each.compiled.median)
+    assert all(each.name in compiled.shown(found) for each in found)
