@@ -74,13 +74,15 @@ def _draw(
 
 
 def _set_up(sampler: Sampler | Oracle, rows: int, compiled: bool, generator: torch.Generator) -> None:
-    """First calls pay for set-up, and at full size for compiling, not for NFE."""
+    """First calls pay for set-up, and those at full size for compiling, not for NFE."""
     sampler.sample(min(8, rows), generator)
     if compiled:
+        device = str(generator.device)
         with torch.inference_mode(), contextlib.suppress(torch.OutOfMemoryError):  # a block can be drawn in halves
-            x = sampler.process.sample_prior(rows, sampler.length, generator, str(generator.device))
-            for model in sampler.models:
-                model(x, torch.ones(rows, dtype=torch.float64, device=x.device)).sample(generator)
+            x = sampler.process.sample_prior(rows, sampler.length, generator, device)
+            t = torch.ones(rows, dtype=torch.float64, device=device)
+            for model in sampler.models * (1 if device == "cpu" else 2):  # a CUDA graph is recorded in a second call
+                model(x, t).sample(generator)
 
 
 def _block(sampler: Sampler | Oracle, size: int, randomness: Callable[..., torch.Generator]) -> Part:

@@ -13,9 +13,13 @@ import compiled
 import pytest
 from bench import PARTS, of_runner
 from compilers import Compiler, compiling_with
-from contenders import peers
+from contenders import own_drawer, peers
 from frozen_ids import REPOSITORY
 from measuring import Setting
+from peers import QUICK
+
+from cdmrun.models import NetworkModel
+from cdmrun.models.compiling import FixedRows
 
 
 @pytest.fixture(scope="module")
@@ -97,6 +101,16 @@ def test_help(part: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.Capture
     shown = capsys.readouterr().out
     assert f"python benchmarks/{part}.py" in shown
     assert "--json" in shown or "bench.json" in shown
+
+
+def test_network_calls_are_compiled_as_jobs_compile_them() -> None:
+    compiler = Compiler()
+    with compiling_with(compiler):
+        drawer = own_drawer(QUICK.size, Setting(compiled=True), 4, 3)
+        assert drawer.seconds() > 0
+    assert compiler.graphs == 1
+    assert isinstance(drawer.model, NetworkModel)
+    assert isinstance(drawer.model.trunk.forward, FixedRows)
 
 
 def test_each_case_is_measured_as_written_and_compiled() -> None:

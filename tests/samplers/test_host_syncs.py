@@ -12,8 +12,10 @@ from typing import Any
 
 import pytest
 import torch
+from compilers import Compiler, compiling_with
 
 from cdmrun.models import NetworkModel, NetworkShape
+from cdmrun.models.compiling import compile_for_rows
 from cdmrun.models.families import autoregressive
 from cdmrun.processes import Absorbing, ForwardProcess, Uniform
 from cdmrun.samplers import Sampler, analytic_sampler, student_sampler, tau_leaping_sampler, theta_sampler
@@ -68,6 +70,21 @@ def test_students(process: type[Absorbing] | type[Uniform], matches: str, family
     drawn = walk(process(V), lambda model: student_sampler(model, 3), shape_of(family, matches))
     assert drawn.shape == (4, L)
     assert drawn.is_meta
+
+
+def test_compiled_students() -> None:
+    """Of more rows than they draw at once."""
+
+    def sampler(model: NetworkModel) -> Sampler:
+        compile_for_rows(5, model)
+        return student_sampler(model, 3)
+
+    compiler = Compiler()
+    with compiling_with(compiler):
+        drawn = walk(Absorbing(V), sampler, shape_of("autoregressive"))
+    assert drawn.shape == (4, L)
+    assert drawn.is_meta
+    assert compiler.graphs == 2
 
 
 def test_the_test_can_fail() -> None:
