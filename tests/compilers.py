@@ -34,9 +34,11 @@ def missing(graph: Any, inputs: list[Tensor]) -> Callable[..., Any]:
 def compiling_with(backend: Any) -> Iterator[None]:
     """Nothing compiled so far, and all to come by ``backend``."""
     torch.compiler.reset()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(compiling, "BACKEND", backend)
-        patch.setattr(compiling.FixedRows, "working", True)
-        yield
-    torch.compiler.set_stance("default")
-    torch.compiler.reset()
+    try:
+        with pytest.MonkeyPatch.context() as patch:
+            patch.setattr(compiling, "BACKEND", backend)
+            patch.setattr(compiling.FixedRows, "working", True)
+            yield
+    finally:
+        torch.compiler.set_stance("default")
+        torch.compiler.reset()

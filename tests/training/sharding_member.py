@@ -19,9 +19,9 @@ import torch.distributed as dist
 from torch import Tensor, nn
 
 from cdmrun.distill import BootstrapMatching, StepSchedule
-from cdmrun.models import NetworkModel, NetworkShape
+from cdmrun.models import NetworkModel, NetworkShape, compiling
 from cdmrun.processes import Uniform, make_schedule
-from cdmrun.training import Group, TrainSettings, compiling, joined, train
+from cdmrun.training import Group, TrainSettings, joined, train
 from cdmrun.training.loop import _State
 from cdmrun.training.sharding import Shards
 from cdmrun.training.sources import table_source
