@@ -138,7 +138,7 @@ def measure(case: Case, setting: Setting, rows: int, rounds: int) -> Compiled:
     }
     first = {name: wall(draw, setting) for name, draw in draws.items()}
     if not FixedRows.working:
-        raise SystemExit("torch.compile does not work here")
+        raise RuntimeError("torch.compile does not work here: is there a C++ compiler?")
     kept = in_turn({name: partial(setting.seconds, draw) for name, draw in draws.items()}, rounds)
     spreads = {name: Spread.of(kept[name]).times(1e3 / rows) for name in draws}
     faster = ratios(kept["written"], kept["compiled"])

@@ -43,8 +43,7 @@ def accept(
     from cdmrun.manage.accepting import accept_products
     from cdmrun.stages.provenance import fingerprint
 
-    chosen = chosen_specs(specs) if stale else specs
-    accepted = accept_products(runs or [], chosen, out, reason, fingerprint, stale)
+    accepted = accept_products(runs or [], specs, out, reason, fingerprint, stale)
     for line in [f"{folder}: accepted" for folder in accepted] or ["nothing is stale by its own code"]:
         typer.echo(line)
 

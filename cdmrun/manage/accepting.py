@@ -6,10 +6,9 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from cdmrun.errors import UserError
-from cdmrun.manage.asking import ask
+from cdmrun.manage.asking import ask, planned_runs
 from cdmrun.manage.records import manifest_of
 from cdmrun.spec.accepted import accept, is_stale
-from cdmrun.spec.plan import build_plan
 from cdmrun.spec.plan_types import Run
 
 #: Of a stage's code as it is now, given the stage and the source files of plugins.
@@ -30,26 +29,23 @@ def accept_products(
     ----------
     words
         Keys of runs, the start of them, or their ids.
+    specs
+        Where runs are looked up; those of ``specs/*.yaml`` if none is given.
     stale
-        Besides, every product of the specs that other code made.
+        Besides, every product of the specs that other code made, be what it was made from stale or not.
 
     Raises
     ------
     SpecErrors, UserError
-        As `accept_product`, or if no run is called that or none is to be accepted; then nothing is accepted.
+        As `accept_product`, or if no run is called that; then nothing is accepted.
     """
     if not words and not stale:
         raise UserError("no run is named", "name runs as `cdmrun status` shows them, or say --stale")
     chosen = {run.key: run for run in (ask(word, specs, out).run for word in words)}
-    if stale:
-        chosen |= {
-            key: run
-            for key, run in build_plan(specs or []).runs.items()
-            if is_stale(out / key, *_fingerprints(run, out, fingerprint))
-        }
-    for run in chosen.values():
-        _check(run, out, reason, fingerprint)
-    return [accept_product(run, out, reason, fingerprint) for run in chosen.values()]
+    planned = planned_runs(specs) if stale else {}
+    chosen |= {key: run for key, run in planned.items() if is_stale(out / key, *_codes(run, out, fingerprint))}
+    checked = {key: _check(run, out, reason, fingerprint) for key, run in chosen.items()}
+    return [_record(out / key, codes, reason) for key, codes in checked.items()]
 
 
 def accept_product(run: Run, out: Path, reason: str, fingerprint: Fingerprint) -> Path:
@@ -71,9 +67,12 @@ def accept_product(run: Run, out: Path, reason: str, fingerprint: Fingerprint) -
     UserError
         If the product is not there, is not stale by its own code, or no reason is given.
     """
-    made_by, now = _check(run, out, reason, fingerprint)
-    accept(out / run.key, made_by, now, " ".join(reason.split()))
-    return out / run.key
+    return _record(out / run.key, _check(run, out, reason, fingerprint), reason)
+
+
+def _record(folder: Path, codes: tuple[str, str], reason: str) -> Path:
+    accept(folder, *codes, " ".join(reason.split()))
+    return folder
 
 
 def _check(run: Run, out: Path, reason: str, fingerprint: Fingerprint) -> tuple[str, str]:
@@ -83,7 +82,7 @@ def _check(run: Run, out: Path, reason: str, fingerprint: Fingerprint) -> tuple[
         raise UserError("--reason is empty", "say why the change of the code changes nothing in this product")
     if manifest_of(out, run.key) is None:
         raise UserError(f"{folder}: there is no complete product to accept", "let snakemake make it")
-    made_by, now = _fingerprints(run, out, fingerprint)
+    made_by, now = _codes(run, out, fingerprint)
     if not made_by or not now:
         raise UserError(f"{folder / 'manifest.json'}: does not say which code made it", "delete it and run again")
     if not is_stale(folder, made_by, now):
@@ -94,7 +93,7 @@ def _check(run: Run, out: Path, reason: str, fingerprint: Fingerprint) -> tuple[
     return made_by, now
 
 
-def _fingerprints(run: Run, out: Path, fingerprint: Fingerprint) -> tuple[str | None, str | None]:
+def _codes(run: Run, out: Path, fingerprint: Fingerprint) -> tuple[str | None, str | None]:
     """Of the code that made a product, and of the code that would now."""
     code = (manifest_of(out, run.key) or {}).get("code")
     return code.get("fingerprint") if isinstance(code, dict) else None, fingerprint(run.stage, *run.sources)

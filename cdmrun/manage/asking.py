@@ -60,6 +60,11 @@ def diff_words(left: str, right: str, specs: list[Path] | None, out: Path) -> tu
     return one, other, diff_runs(one, other, find, values)
 
 
+def planned_runs(specs: list[Path] | None) -> Mapping[str, Run]:
+    """All runs of the specs, those of ``specs/*.yaml`` if none is given, by key."""
+    return _built(specs).plan.runs
+
+
 def _built(specs: list[Path] | None) -> Built:
     paths = specs or sorted(Path("specs").glob("*.yaml"))
     return build(paths) if paths else Built(Plan({}, ()), {})

@@ -43,7 +43,9 @@ def self_bleu(texts: Sequence[str], sample: int = 100, seed: int = 0) -> float:
     two_largest: dict[str, tuple[int, int]] = defaultdict(lambda: (0, 0))
     for gram, count in chain.from_iterable(counts.items() for counts in counted):
         two_largest[gram] = _with(two_largest[gram], count)
-    return float(np.mean([_against_others(i, counted, two_largest) for i in range(len(counted))]))
+    lengths = [sum(count for gram, count in counts.items() if len(gram) == 1) for counts in counted]
+    others = [lengths[:i] + lengths[i + 1 :] for i in range(len(lengths))]
+    return float(np.mean([_against_others(*one, two_largest) for one in zip(counted, lengths, others, strict=True)]))
 
 
 #: Of BLEU, characters an n-gram at most.
@@ -62,22 +64,22 @@ def _with(largest: tuple[int, int], count: int) -> tuple[int, int]:
     return (count, first) if count >= first else (first, max(second, count))
 
 
-def _against_others(own: int, counted: Sequence[Counter[str]], two_largest: Mapping[str, tuple[int, int]]) -> float:
-    """Sentence BLEU of one text against all others: what counts of an n-gram is its largest count among these.
+def _against_others(
+    counts: Counter[str], length: int, others: Sequence[int], two_largest: Mapping[str, tuple[int, int]]
+) -> float:
+    """Sentence BLEU of one text against all others, of these lengths.
 
-    That is the largest of all, or the second largest where the largest is the text's own; so that references need not
-    be counted anew for each text.
+    What is matched of an n-gram is its largest count among the others: the largest of all, or the second largest where
+    the largest is the text's own; so that references need not be counted anew for each text.
     """
     from sacrebleu.metrics import BLEU
 
     matched, total = [0] * _ORDER, [0] * _ORDER
-    for gram, count in counted[own].items():
+    for gram, count in counts.items():
         first, second = two_largest[gram]
         matched[len(gram) - 1] += min(count, second if count == first else first)
         total[len(gram) - 1] += count
-    lengths = [sum(count for gram, count in counts.items() if len(gram) == 1) for counts in counted]
-    length = lengths.pop(own)
-    nearest = min(lengths, key=lambda other: (abs(other - length), other))
+    nearest = min(others, key=lambda other: (abs(other - length), other))
     return BLEU.compute_bleu(matched, total, length, nearest, smooth_method="exp", effective_order=True).score
 
 

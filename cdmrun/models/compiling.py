@@ -127,5 +127,9 @@ class FixedRows:
 
 def warn_without(error: Exception, activity: str) -> None:
     """Warn that something goes on without a compiler."""
-    reason = shorten(str(error).strip() or type(error).__name__, 240, placeholder=" …")
-    warnings.warn(f"torch.compile does not work here, {activity} goes on without: {reason}", stacklevel=4)
+    warnings.warn(f"torch.compile does not work here, {activity} goes on without: {reason(error)}", stacklevel=4)
+
+
+def reason(error: Exception) -> str:
+    """The beginning of what a compiler complains of."""
+    return shorten(str(error).strip() or type(error).__name__, 240, placeholder=" …")

@@ -88,7 +88,7 @@ def write_report(plan: Plan, out: Path, partial: bool = True, fingerprint: Finge
     """Write ``report.html``, one self-contained page over all experiments of ``plan``; arguments as `write_tables`."""
     out = Path(out)
     sections = []
-    for made in _make(plan, out, partial, fingerprint):
+    for made in _make(plan, out, partial, fingerprint, with_png=False):  # the page shows the SVG
         for file in made.sample_files:
             write_atomic(out / "figures" / file.name, file.content)  # the page leads to them
         section = Section(
@@ -135,7 +135,12 @@ class _Made:
 
 
 def _make(
-    plan: Plan, out: Path, partial: bool, fingerprint: Fingerprint | None, timing: bool = True
+    plan: Plan,
+    out: Path,
+    partial: bool,
+    fingerprint: Fingerprint | None,
+    timing: bool = True,
+    with_png: bool = True,
 ) -> Iterator[_Made]:
     scores = collect(plan, out, partial, fingerprint)
     if not timing:
@@ -150,7 +155,8 @@ def _make(
         more = orders_table(experiment, orders, summary), oracles_table(experiment, summary)
         answers, steps = enough(experiment, summary, pairs), collect_steps(experiment, out)
         samples = sample_grid(plan, experiment, out)
-        pictures = draw_steps(experiment, steps, references), draw_laws(plan, experiment, out)
+        figures = draw_figures(experiment, summary, references, orders, with_png)
+        pictures = draw_steps(experiment, steps, references, with_png), draw_laws(plan, experiment, out, with_png)
         yield _Made(
             experiment,
             own,
@@ -163,7 +169,7 @@ def _make(
             enough_table(experiment, answers),
             worse_table(experiment, steps, references, pairs),
             gains_table(experiment, gain, summary),
-            [*draw_figures(experiment, summary, references, orders), *(picture for picture in pictures if picture)],
+            [*figures, *(picture for picture in pictures if picture)],
             [finding for finding in findings if finding.experiment == experiment.name],
             samples,
             sample_files(samples, experiment.name) if samples else [],

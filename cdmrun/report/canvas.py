@@ -35,7 +35,7 @@ _STYLE: dict[str, Any] = {
 class FigureFiles:
     """One figure: file stem below ``figures/``, the bytes of each format, what it shows in words, and its caption.
 
-    ``csv`` is empty where the numbers drawn are too many to write out.
+    ``png`` is empty where only the SVG was asked for, ``csv`` where the numbers drawn are too many to write out.
     """
 
     stem: str
@@ -51,9 +51,12 @@ def figure_style() -> Any:
     return mpl.rc_context(sns.axes_style("whitegrid") | _STYLE)
 
 
-def save(figure: Figure) -> tuple[bytes, bytes]:
-    """The bytes of a figure as PNG and SVG, without dates or versions."""
+def save(figure: Figure, with_png: bool) -> tuple[bytes, bytes]:
+    """The bytes of a figure as PNG, if that is wanted, and as SVG, without dates or versions."""
     png, svg = io.BytesIO(), io.BytesIO()
-    figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
+    figure.draw_without_rendering()
+    figure.set_layout_engine("none")  # all is in its place: laying out takes as long as drawing
+    if with_png:
+        figure.savefig(png, format="png", dpi=DPI, metadata={"Software": None})
     figure.savefig(svg, format="svg", metadata={"Date": None, "Creator": None})
     return png.getvalue(), svg.getvalue()

@@ -43,14 +43,18 @@ def figure_specs(experiment: Experiment) -> list[dict[str, Any]]:
 
 
 def draw_figures(
-    experiment: Experiment, summary: pd.DataFrame, references: pd.DataFrame, orders: pd.DataFrame
+    experiment: Experiment,
+    summary: pd.DataFrame,
+    references: pd.DataFrame,
+    orders: pd.DataFrame,
+    with_png: bool = True,
 ) -> list[FigureFiles]:
     """Every figure that the spec asks for; the same input gives the same bytes.
 
     ``orders`` are from `cdmrun.report.orders.fitted_orders`; figures of those metrics against NFE show them.
     """
     summary = summary[summary["experiment"] == experiment.name]
-    return [_draw(experiment, summary, references, orders, spec) for spec in figure_specs(experiment)]
+    return [_draw(experiment, summary, references, orders, spec, with_png) for spec in figure_specs(experiment)]
 
 
 def _draw(
@@ -59,6 +63,7 @@ def _draw(
     references: pd.DataFrame,
     orders: pd.DataFrame,
     spec: Mapping[str, Any],
+    with_png: bool,
 ) -> FigureFiles:
     metric, x = spec["y"], spec["x"]
     data = plotted_data(experiment, summary, references, metric)
@@ -83,7 +88,7 @@ def _draw(
             figure.legend(loc="outside right upper", frameon=False, handlelength=2.6)
         else:
             axes.text(0.5, 0.5, "no scores yet", transform=axes.transAxes, ha="center", color="#888888")
-        png, svg = save(figure)
+        png, svg = save(figure, with_png)
     alt = f"{experiment.title}: {metric_info(metric).label} against {_X_LABELS.get(x, x)}"
     note = _note(experiment, summary, data, metric, with_orders)
     return FigureFiles(spec["stem"], png, svg, data.to_csv(index=False, lineterminator="\n"), alt, note)

@@ -45,7 +45,7 @@ class LawRow:
     laws: tuple[Law | None, ...]
 
 
-def draw_laws(plan: Plan, experiment: Experiment, out: Path) -> FigureFiles | None:
+def draw_laws(plan: Plan, experiment: Experiment, out: Path, with_png: bool = True) -> FigureFiles | None:
     """The picture that ``report.laws`` asks for, a list of NFE.
 
     None where it is not asked for, the data are not a table over two positions, or no scores product holds laws.
@@ -58,7 +58,7 @@ def draw_laws(plan: Plan, experiment: Experiment, out: Path) -> FigureFiles | No
     rows = [row for row in rows if any(law is not None for law in row.laws)]
     if not rows:
         return None
-    png, svg = _draw(target, steps, rows)
+    png, svg = _draw(target, steps, rows, with_png)
     csv, note = _csv(target, steps, rows), _NOTE
     if not csv:
         note += f" More than {MAX_CSV_ROWS:,} numbers: no CSV, they are in laws.npz of the scores products."
@@ -87,7 +87,7 @@ def _laws(experiment: Experiment, line: Line, out: Path, steps: tuple[int, ...],
     return tuple(law.reshape(size, size) if law is not None and law.size == size * size else None for law in laws)
 
 
-def _draw(target: Law, steps: tuple[int, ...], rows: list[LawRow]) -> tuple[bytes, bytes]:
+def _draw(target: Law, steps: tuple[int, ...], rows: list[LawRow], with_png: bool) -> tuple[bytes, bytes]:
     across, down = 1 + len(steps), len(rows)
     # a law heaped up in a corner must not take the colours from all others
     norm = PowerNorm(_GAMMA, vmin=0.0, vmax=_HEADROOM * float(target.max()), clip=True)
@@ -107,7 +107,7 @@ def _draw(target: Law, steps: tuple[int, ...], rows: list[LawRow]) -> tuple[byte
         figure.colorbar(
             image, ax=grid, label="probability", extend="max", shrink=min(1.0, 2.2 / down), aspect=18, pad=0.02
         )
-        return save(figure)
+        return save(figure, with_png)
 
 
 def _panel(axes: Any, law: Law | None, norm: PowerNorm) -> Any:

@@ -26,7 +26,9 @@ _ACROSS = 3
 _PANEL = (2.25, 1.95)  # inches
 
 
-def draw_steps(experiment: Experiment, steps: pd.DataFrame, references: pd.DataFrame) -> FigureFiles | None:
+def draw_steps(
+    experiment: Experiment, steps: pd.DataFrame, references: pd.DataFrame, with_png: bool = True
+) -> FigureFiles | None:
     """A panel for each line, a staircase for each NFE; None where no score has steps."""
     metric = bound_of(experiment, steps)
     own = steps[(steps["metric"] == metric) & np.isfinite(steps["rate"])]
@@ -37,7 +39,7 @@ def draw_steps(experiment: Experiment, steps: pd.DataFrame, references: pd.DataF
     chosen = every if len(every) <= _NFE else [every[round(i * (len(every) - 1) / (_NFE - 1))] for i in range(_NFE)]
     drawn = {(line, nfe): _staircase(own, line, nfe) for line in lines for nfe in chosen}
     drawn = {key: stairs for key, stairs in drawn.items() if len(stairs)}
-    png, svg = _draw(experiment, lines, chosen, drawn)
+    png, svg = _draw(experiment, lines, chosen, drawn, with_png)
     named = [
         stairs.assign(name=line.name, nfe=nfe)[["name", "nfe", "t", "s", "bits_per_token", "rate"]]
         for (line, nfe), stairs in drawn.items()
@@ -60,7 +62,11 @@ def _staircase(steps: pd.DataFrame, line: Line, nfe: int) -> pd.DataFrame:
 
 
 def _draw(
-    experiment: Experiment, lines: list[Line], chosen: list[int], drawn: dict[tuple[Line, int], pd.DataFrame]
+    experiment: Experiment,
+    lines: list[Line],
+    chosen: list[int],
+    drawn: dict[tuple[Line, int], pd.DataFrame],
+    with_png: bool,
 ) -> tuple[bytes, bytes]:
     across = min(_ACROSS, len(lines))
     down = math.ceil(len(lines) / across)
@@ -89,4 +95,4 @@ def _draw(
         figure.legend(handles, [f"NFE {nfe}" for nfe in chosen], loc="outside right upper", frameon=False)
         for axes in grid.ravel():
             sns.despine(ax=axes)
-        return save(figure)
+        return save(figure, with_png)

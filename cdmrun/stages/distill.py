@@ -126,7 +126,10 @@ class Distillation:
         seed: int | None = None,
         teacher: ConditionalModel | None = None,
     ) -> None:
-        """Minimise an objective, with checkpoints to resume from, and keep the student under ``name``."""
+        """Minimise an objective, with checkpoints to resume from, and keep the student under ``name``.
+
+        ``teacher`` is whom the objective asks, if not the spec's.
+        """
         job, settings = self.job, self.settings
         student.precision = settings.precision
         identity = f"{job.run.id}:{name}:{fingerprint('distill', *job.run.sources)}"

@@ -107,7 +107,7 @@ def _scoring(job: Job) -> _Scoring:
     # whole laws are written out in main memory, in float64
     models = load_models(process, job.input("model"), job.device if dataset.table is None else "cpu")
     if job.config["compile"]:
-        compile_for_rows(min(BATCH, job.config["held_out"]), *models.values())
+        compile_for_rows(_rows(job, dataset), *models.values())
     return _Scoring(
         job=job,
         dataset=dataset,
@@ -118,6 +118,14 @@ def _scoring(job: Job) -> _Scoring:
         judge=load_judge(job.input("judge"), job.device) if "judge" in job.run.inputs else None,
         exact=_exact_scores(job, dataset, process),
     )
+
+
+def _rows(job: Job, dataset: Dataset) -> int:
+    """Rows to compile for: of what is scored at once the fewest, since calls with more are cut."""
+    scored = [BATCH, job.config["held_out"], len(dataset.splits.get(job.config["held_out_split"], ())) or BATCH]
+    if any(metric(name).reads == "fills" for name in job.config["metrics"]):
+        scored.append(job.config["infills"])
+    return min(scored)
 
 
 def _exact_scores(job: Job, dataset: Dataset, process: ForwardProcess) -> ExactScores | None:

@@ -21,8 +21,8 @@ PACKAGE = Path(__file__).parents[1]
 SOURCES: dict[str, tuple[str, ...]] = {
     "fetch": ("data", "stages/fetch.py"),
     "judge": (
-        *("metrics/ngram.py", "metrics/network_judge.py", "models/trunk.py", "training"),
-        *("stages/judge.py", "stages/build.py"),
+        *("metrics/ngram.py", "metrics/network_judge.py", "models/trunk.py", "models/operations.py"),
+        *("models/compiling.py", "training", "stages/judge.py", "stages/build.py"),
     ),
     "features": (
         "metrics/features.py",
@@ -32,7 +32,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
         "metrics/molecules.py",
         "stages/features.py",
     ),
-    "anchor": ("metrics", "models/trunk.py", "stages/anchor.py", "stages/rows.py"),
+    "anchor": ("metrics", "models/trunk.py", "models/operations.py", "stages/anchor.py", "stages/rows.py"),
     "train": ("processes", "models", "training", "data/chain.py", "stages/train.py", "stages/build.py"),
     "draw": (
         *("processes", "models", "samplers", "data/chain.py", "stages/draw.py", "stages/blocks.py"),

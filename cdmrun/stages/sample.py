@@ -17,7 +17,7 @@ import torch
 from cdmrun.data.dataset import Dataset
 from cdmrun.files import write_json, write_with
 from cdmrun.models import EvaluationCounter
-from cdmrun.models.compiling import compile_for_rows
+from cdmrun.models.compiling import FixedRows, compile_for_rows
 from cdmrun.samplers import Oracle, Sampler
 from cdmrun.stages.blocks import as_it_fits, block_size, block_sizes
 from cdmrun.stages.build import build_oracle, build_process, build_sampler, load_grids, load_models
@@ -59,7 +59,7 @@ def _draw(
     """All samples of one NFE and what they cost: the sum over blocks, whichever process drew them."""
     names = [_name(stream, number) for number in range(len(sizes))]
     if not all(parts.has(name) for name in names):
-        _set_up(sampler, sizes[0], job.config["compile"], job.generator(stream, 0))
+        _set_up(job, sampler, sizes[0], job.generator(stream, 0))
     blocks = [
         parts.made(name, partial(_block, sampler, size, partial(job.generator, stream, 1, number)))
         for number, (name, size) in enumerate(zip(names, sizes, strict=True))
@@ -70,19 +70,20 @@ def _draw(
         "nfe_counted": int(counted) if counted == int(counted) else counted,
         "seconds_per_sample": sum(cost["seconds"] for cost, _ in blocks) / count,
         "batch": max(cost["batch"] for cost, _ in blocks),
+        **({"compiled": all(cost["compiled"] for cost, _ in blocks)} if job.config["compile"] else {}),
     }
 
 
-def _set_up(sampler: Sampler | Oracle, rows: int, compiled: bool, generator: torch.Generator) -> None:
+def _set_up(job: Job, sampler: Sampler | Oracle, rows: int, generator: torch.Generator) -> None:
     """First calls pay for set-up, and those at full size for compiling, not for NFE."""
     sampler.sample(min(8, rows), generator)
-    if compiled:
+    if job.config["compile"]:
         device = str(generator.device)
         with torch.inference_mode(), contextlib.suppress(torch.OutOfMemoryError):  # a block can be drawn in halves
             x = sampler.process.sample_prior(rows, sampler.length, generator, device)
             t = torch.ones(rows, dtype=torch.float64, device=device)
             for model in sampler.models * (1 if device == "cpu" else 2):  # a CUDA graph is recorded in a second call
-                model(x, t).sample(generator)
+                model(x, t).sample(generator, job.config.get("decoding", "auto"))
 
 
 def _block(sampler: Sampler | Oracle, size: int, randomness: Callable[..., torch.Generator]) -> Part:
@@ -96,5 +97,5 @@ def _block(sampler: Sampler | Oracle, size: int, randomness: Callable[..., torch
 
     drawn, rows, seconds = zip(*as_it_fits(draw, size, randomness), strict=True)
     tokens = np.concatenate(drawn).astype(np.uint8 if sampler.process.states <= 256 else np.int64)
-    record = {"evaluations": sum(rows), "seconds": sum(seconds), "batch": max(len(piece) for piece in drawn)}
-    return record, {"samples": tokens}
+    cost = {"evaluations": sum(rows), "seconds": sum(seconds), "batch": max(len(piece) for piece in drawn)}
+    return {**cost, "compiled": FixedRows.working}, {"samples": tokens}  # no longer once the compiler has failed

@@ -94,7 +94,8 @@ def train(
     Raises
     ------
     UserError
-        If the loss is not finite, the checkpoint cannot be used, or a GPU's memory is too small.
+        If the loss is not finite, the checkpoint cannot be used, or a GPU's memory is too small. After this and what
+        follows a model that was in shards is of no use any more.
     Interrupted
         On SIGTERM or SIGUSR1, once the checkpoint is written.
     """
@@ -122,7 +123,8 @@ def train(
         stop_requested() as stopping,
     ):
         if settings.compile and state.step < settings.steps:
-            rehearse(model, objective, step_generator(seed, 0, device, group.rank), warn=group.leads)
+            generator = step_generator(seed, 0, device, group.rank)
+            rehearse(model, objective, generator, warn=group.leads, sharded=shards.exist)
         last_saved = last_reported = time.monotonic()
         while state.step < settings.steps:
             parts = range(settings.accumulate)

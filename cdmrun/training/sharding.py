@@ -47,14 +47,17 @@ class Shards:
                     if isinstance(trunk, Trunk):
                         self._shard_trunk(parent, name, trunk, model in calls_only)
 
+    @property
+    def exist(self) -> bool:
+        """Whether anything is in shards."""
+        return self._mesh is not None
+
     def leaders_word(self, word: bool) -> bool:
         """What the leader says of something that all must do together if there are shards, and else for themselves."""
-        return word if self._mesh is None else self.group.leaders_word(word)
+        return self.group.leaders_word(word) if self.exist else word
 
     def restore(self) -> None:
         """Put whole weights back, on every process; who held a model, a trunk or a parameter holds it as before."""
-        for piece, parameter in self._parameters.values():
-            assert piece.data_ptr() == parameter.to_local().data_ptr(), "FSDP2 has moved its shards"
         for parent, name, trunk in self._aside:
             for empty, parameter in zip(trunk.parameters(), getattr(parent, name).parameters(), strict=True):
                 empty.data = parameter.detach().full_tensor()
@@ -77,6 +80,8 @@ class Shards:
     def take_gradients(self) -> None:
         """Give the pieces the gradients that a backward pass left."""
         for piece, parameter in self._parameters.values():
+            if piece.data_ptr() != parameter.to_local().data_ptr():  # steps would then go nowhere
+                raise RuntimeError("FSDP2 has moved its shards to other memory")
             piece.grad = None if parameter.grad is None else parameter.grad.to_local()
             parameter.grad = None
 
@@ -131,9 +136,7 @@ class Shards:
             compile_blocks(stand_in)
         for module in (*stand_in.blocks, stand_in):
             fully_shard(module, mesh=self._mesh, reshard_after_forward=True)
-        if calls_only and hasattr(stand_in, "reset_iter_state"):
-            # FSDP2 notes each call for the backward pass that ends them; without one its notes would only grow
-            # (in a PyTorch that cannot forget them, by a few bytes a block and call)
+        if calls_only:  # FSDP2 notes each call for the backward pass that ends them; without one its notes only grow
             stand_in.register_forward_hook(lambda module, *_: module.reset_iter_state())
         self._aside.append((parent, name, trunk))
         setattr(parent, name, stand_in)
@@ -142,14 +145,15 @@ class Shards:
 
 
 def _fully_shard() -> Any:
-    try:
-        from torch.distributed.fsdp import fully_shard
-    except ImportError as error:
+    """FSDP2's, if it is one of those that let go of a trunk after calls without a gradient, as older ones do not."""
+    from torch.distributed import fsdp
+
+    if not hasattr(getattr(fsdp, "FSDPModule", None), "reset_iter_state"):
         raise UserError(
-            f"train.shard needs the FSDP2 of PyTorch 2.6 or later, and this is {torch.__version__}",
+            f"train.shard needs the FSDP2 of a later PyTorch than {torch.__version__}, such as that of 2.13",
             "update PyTorch, or leave train.shard out: other machines take the same checkpoints without it",
-        ) from error
-    return fully_shard
+        )
+    return fsdp.fully_shard
 
 
 @cache

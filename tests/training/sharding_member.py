@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 import torch
 import torch.distributed as dist
+from compilers import Compiler, compiling_with, missing
 from torch import Tensor, nn
 
 from cdmrun.distill import BootstrapMatching, StepSchedule
-from cdmrun.models import NetworkModel, NetworkShape, compiling
+from cdmrun.models import NetworkModel, NetworkShape
 from cdmrun.processes import Uniform, make_schedule
 from cdmrun.training import Group, TrainSettings, joined, train
 from cdmrun.training.loop import _State
@@ -150,26 +151,19 @@ def plain(twice: bool = False, **changes: Any) -> Callable[[Training, Path], dic
     return lambda training, _: training.run(replace(SETTINGS, **changes), twice=twice)
 
 
-def compiled(fails: bool) -> Callable[[Training, Path], dict[str, Any]]:
-    """With a compiler that counts what it is given, or that fails."""
+def compiled(training: Training, folder: Path) -> dict[str, Any]:
+    """With a compiler that counts what it is given."""
+    compiler = Compiler()
+    with compiling_with(compiler), warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        found = training.run(replace(SETTINGS, shard=True, compile=True))
+    return {**found, "graphs": compiler.graphs, "warned": [str(warning.message) for warning in caught]}
 
-    def case(training: Training, folder: Path) -> dict[str, Any]:
-        graphs = 0
 
-        def compiler(graph: Any, inputs: list[Tensor]) -> Any:
-            nonlocal graphs
-            if fails:
-                raise OSError("there is no C++ compiler")
-            graphs += 1
-            return graph.forward
-
-        compiling.BACKEND = compiler  # type: ignore[assignment]
-        with warnings.catch_warnings(record=True) as caught:
-            warnings.simplefilter("always")
-            found = training.run(replace(SETTINGS, shard=True, compile=True))
-        return {**found, "graphs": graphs, "warned": [str(warning.message) for warning in caught]}
-
-    return case
+def compiled_by_one(training: Training, folder: Path) -> dict[str, Any]:
+    """The leader has a compiler, the others have none."""
+    with compiling_with(Compiler() if training.group.leads else missing):
+        return training.run(replace(SETTINGS, shard=True, compile=True))
 
 
 CASES: dict[str, Callable[[Training, Path], dict[str, Any]]] = {
@@ -182,8 +176,8 @@ CASES: dict[str, Callable[[Training, Path], dict[str, Any]]] = {
     "resumed": resumed(True, True),
     "resumed-whole": resumed(True, False),
     "resumed-sharded": resumed(False, True),
-    "compiled": compiled(fails=False),
-    "not-compiled": compiled(fails=True),
+    "compiled": compiled,
+    "compiled-by-one": compiled_by_one,
     "plain": plain(shard=True),
 }
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import subprocess
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 import torch
 from sharding_member import SETTINGS
 from torch import Tensor
-from workflow_cases import run_command
+from workflow_cases import environment, run_command
 
 from cdmrun.training import TrainSettings
 
@@ -21,9 +22,14 @@ ROUNDING = {"rtol": 1e-5, "atol": 1e-5}
 Found = dict[str, list[dict[str, Any]]]
 
 
+def start(folder: Path, processes: int, *names: str) -> subprocess.CompletedProcess[str]:
+    arguments = ("--standalone", "--nproc-per-node", str(processes), MEMBER, folder, *names)
+    return run_command("torchrun", *arguments, env=environment(MEMBER.parents[1]))
+
+
 def together(folder: Path, processes: int, *names: str) -> Found:
     """Several trainings, one after the other, of the same processes."""
-    done = run_command("torchrun", "--standalone", "--nproc-per-node", str(processes), MEMBER, folder, *names)
+    done = start(folder, processes, *names)
     assert done.returncode == 0, done.stderr
     ranks = range(processes)
     return {name: [torch.load(folder / f"{name}-{rank}.pt", weights_only=True) for rank in ranks] for name in names}
@@ -39,7 +45,7 @@ def pair(folder: Path) -> Found:
     """What two processes end with."""
     compared = [f"{name}{kind}" for kind in ("", "-twice", "-bf16") for name in ("whole", "sharded")]
     resumed = ("resumed", "resumed-whole", "resumed-sharded")
-    return together(folder, 2, *compared, *resumed, "plain", "compiled", "not-compiled")
+    return together(folder, 2, *compared, *resumed, "plain", "compiled")
 
 
 def same(first: dict[str, Any], second: dict[str, Any]) -> bool:
@@ -160,10 +166,13 @@ def test_blocks_are_compiled_inside_their_shards(pair: Found) -> None:
         close(mine, pair["plain"][0])
 
 
-def test_without_a_compiler_training_goes_on(pair: Found) -> None:
-    assert all(same(mine, pair["plain"][0]) for mine in pair["not-compiled"])
-    assert [len(mine["warned"]) for mine in pair["not-compiled"]] == [1, 0]
-    assert "compile does not work here" in pair["not-compiled"][0]["warned"][0]
+def test_one_process_without_a_compiler_ends_all(tmp_path: Path) -> None:
+    """Going on without would leave the other waiting for an exchange that never comes."""
+    done = start(tmp_path, 2, "compiled-by-one")
+    assert done.returncode != 0
+    assert "torch.compile does not work here: " in done.stderr
+    assert "there is no C++ compiler" in done.stderr
+    assert not list(tmp_path.iterdir())
 
 
 def test_the_default_is_whole() -> None:
