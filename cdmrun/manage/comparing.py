@@ -21,7 +21,7 @@ ROUNDING = 1e-9
 TOLERANCE = 0.02
 #: The chance that any cell of an experiment is called different when only chance differs.
 LEVEL = 0.05
-VERDICTS = ("same", "within", "different", "absent", "new")
+VERDICTS = ("same", "within", "unjudged", "different", "absent", "new")
 
 _LABELS = ("process", "method", "family", "name", "nfe", "metric")
 _TIMES = ("seconds_per_sample",)
@@ -32,8 +32,9 @@ class Cell:
     """One cell of two tables.
 
     ``verdict`` is ``same`` (but for rounding), ``within`` (the interval of the difference, or the tolerance),
-    ``different``, ``absent`` (only the second has it) or ``new`` (only the first). ``allowed`` is how far apart the
-    means may be, ``outside`` says that they are farther apart than the 95 % interval of this cell alone.
+    ``unjudged`` (of one seed that was trained or drawn, without a standard error: nothing says how far chance takes
+    it), ``different``, ``absent`` (only the second has it) or ``new`` (only the first). ``allowed`` is how far apart
+    the means may be, ``outside`` says that they are farther apart than the 95 % interval of this cell alone.
     """
 
     labels: Mapping[str, Any]
@@ -94,7 +95,8 @@ def compare(one: Path, other: Path, tolerance: float = TOLERANCE) -> Comparison:
         A fresh one, and the one that it is held against.
     tolerance
         How far apart means may be, relative to the larger, beyond the intervals. Not for numbers that all seeds agree
-        on: nothing in them is random, so they have to be the same to a millionth.
+        on and that have no standard error over data either: nothing in them is random, so they have to be the same to
+        a millionth.
 
     Raises
     ------
@@ -126,10 +128,11 @@ def _tables(folder: Path) -> dict[str, Path]:
 
 
 def _compare(name: str, one: Path, other: Path, tolerance: float) -> ExperimentComparison:
-    left, right = (_summary(place / f"{name}.summary.csv") for place in (one, other))
+    scores = [_read(place / f"{name}.scores.csv") for place in (one, other)]
+    summaries = (_summary(place / f"{name}.summary.csv") for place in (one, other))
+    left, right = (_with_errors(rows, table) for rows, table in zip(summaries, scores, strict=True))
     count = len(left.keys() & right.keys())
     cells = [_cell(key, left.get(key), right.get(key), tolerance, count) for key in dict.fromkeys([*right, *left])]
-    scores = [_read(place / f"{name}.scores.csv") for place in (one, other)]
     seeds = tuple(tuple(sorted({int(seed) for seed in frame["seed"]})) for frame in scores)
     bare = [frame.drop(columns=[column for column in _TIMES if column in frame]) for frame in scores]
     return ExperimentComparison(name, tuple(cells), (seeds[0], seeds[1]), bare[0].equals(bare[1]))
@@ -150,15 +153,25 @@ def _read(path: Path) -> pd.DataFrame:
 def _summary(path: Path) -> dict[tuple[Any, ...], dict[str, Any]]:
     """Rows of a summary by their labels; exact simulation has no NFE to choose and so none among its labels."""
     frame = _read(path)
-    wanted = (*_LABELS, "mean", "ci_low", "ci_high", "n", *_TIMES)
+    wanted = (*_LABELS, "mean", "ci_low", "ci_high", "n", "estimate", *_TIMES)
     if absent := [column for column in wanted if column not in frame]:
         raise UserError(f"{path}: no column {', '.join(absent)}", "write the tables anew: cdmrun table SPEC")
-    for column in ("nfe", "mean", "ci_low", "ci_high", "n", *_TIMES):
+    for column in ("mean", "ci_low", "ci_high", "n", *_TIMES):
         frame[column] = pd.to_numeric(frame[column], errors="coerce")
+    return {tuple(row[label] for label in _LABELS): row for row in _labelled(frame)}
+
+
+def _labelled(frame: pd.DataFrame) -> list[dict[str, Any]]:
+    """Rows whose NFE are numbers."""
     oracles = [name for name in names("sampler") if _is_oracle(name)]
-    frame.loc[frame["method"].isin(oracles), "nfe"] = 0
-    rows = ({str(name): value for name, value in row.items()} for row in frame.to_dict("records"))
-    return {tuple(row[label] for label in _LABELS): row for row in rows}
+    nfe = pd.to_numeric(frame["nfe"], errors="coerce").mask(frame["method"].isin(oracles), 0)
+    return [{str(name): value for name, value in row.items()} for row in frame.assign(nfe=nfe).to_dict("records")]
+
+
+def _with_errors(rows: dict[tuple[Any, ...], dict[str, Any]], scores: pd.DataFrame) -> dict[tuple[Any, ...], Any]:
+    """The rows, each with whether any of its scores has a standard error over data or samples."""
+    with_error = {tuple(row[label] for label in _LABELS) for row in _labelled(scores[scores["stderr"] != ""])}
+    return {key: {**row, "has_stderr": key in with_error} for key, row in rows.items()}
 
 
 def _is_oracle(name: str) -> bool:
@@ -185,8 +198,8 @@ def _cell(
         allowed = 1e-6 * size
     elif math.isfinite(size):
         allowed = max(allowed, tolerance * size)
-    verdict = "within" if gap <= allowed else "different"
-    return Cell(labels, verdict, first, second, allowed, not gap <= alone, ratio)
+    verdict = "within" if gap <= allowed else "unjudged" if _untold(one) or _untold(other) else "different"
+    return Cell(labels, verdict, first, second, allowed, bool(alone > 0 and not gap <= alone), ratio)
 
 
 def _allowed(one: Mapping[str, Any], other: Mapping[str, Any], count: int) -> float:
@@ -214,8 +227,15 @@ def _error(row: Mapping[str, Any]) -> tuple[float, float] | None:
 
 
 def _nothing_random(row: Mapping[str, Any]) -> bool:
-    """Whether several seeds agree to the last digit."""
-    return bool(row["n"] > 1 and row["ci_high"] - row["ci_low"] <= 1e-9 * abs(row["mean"]))
+    """Whether several seeds agree to the last digit, and do not just share a network and the data it is scored on."""
+    agree = row["n"] > 1 and row["ci_high"] - row["ci_low"] <= 1e-9 * abs(row["mean"])
+    return bool(agree and not row["has_stderr"])
+
+
+def _untold(row: Mapping[str, Any]) -> bool:
+    """Whether chance is in a number and nothing says how much: of one seed, trained or drawn, without an error."""
+    computed = row["method"] in names("sampler") and row["estimate"] != "estimate"
+    return row["n"] <= 1 and _error(row) is None and not computed
 
 
 def as_json(found: Comparison) -> dict[str, Any]:

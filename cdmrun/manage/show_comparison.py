@@ -28,10 +28,19 @@ def show_comparison(found: Comparison, one: str, other: str) -> RenderableType:
     outside = sum(cell.outside for experiment in found.experiments for cell in experiment.cells)
     parts.append(
         Text(
-            f"{outside} of {counted} cells lie outside the 95 % interval of their own; one in twenty does by chance",
+            f"{outside} of {counted} cells lie outside their own 95 % interval; of those that have one, one in twenty "
+            "does by chance",
             "dim",
         )
     )
+    if untold := sum(experiment.counts["unjudged"] for experiment in found.experiments):
+        parts.append(
+            Text(
+                f"{untold} unjudged: of one seed, trained or drawn, without a standard error, so that nothing says how "
+                "far chance takes them; more seeds would (--json has them)",
+                "dim",
+            )
+        )
     verdict = Text("passed", "bold green") if found.passed else Text("different", "bold red")
     return Group(*parts, verdict)
 
