@@ -23,7 +23,7 @@ def accept_products(
     fingerprint: Fingerprint,
     stale: bool = False,
 ) -> list[Path]:
-    """Record of several products why they count as made by the present code; see `accept_product`.
+    """Record why products that other code made count as made by the present code.
 
     Parameters
     ----------
@@ -31,13 +31,20 @@ def accept_products(
         Keys of runs, the start of them, or their ids.
     specs
         Where runs are looked up; those of ``specs/*.yaml`` if none is given.
+    reason
+        For whoever asks later; `cdmrun status` shows it.
     stale
         Besides, every product of the specs that other code made, be what it was made from stale or not.
+
+    Returns
+    -------
+    The products' folders.
 
     Raises
     ------
     SpecErrors, UserError
-        As `accept_product`, or if no run is called that; then nothing is accepted.
+        If a spec is wrong, no run is called that, a product is not there or not stale by its own code, or no reason is
+        given; then nothing is accepted.
     """
     if not words and not stale:
         raise UserError("no run is named", "name runs as `cdmrun status` shows them, or say --stale")
@@ -45,34 +52,9 @@ def accept_products(
     planned = planned_runs(specs) if stale else {}
     chosen |= {key: run for key, run in planned.items() if is_stale(out / key, *_codes(run, out, fingerprint))}
     checked = {key: _check(run, out, reason, fingerprint) for key, run in chosen.items()}
-    return [_record(out / key, codes, reason) for key, codes in checked.items()]
-
-
-def accept_product(run: Run, out: Path, reason: str, fingerprint: Fingerprint) -> Path:
-    """Record why a product that other code made counts as made by the present code.
-
-    Parameters
-    ----------
-    run, out
-        The run, and the results folder.
-    reason
-        For whoever asks later; `cdmrun status` shows it.
-
-    Returns
-    -------
-    The product's folder.
-
-    Raises
-    ------
-    UserError
-        If the product is not there, is not stale by its own code, or no reason is given.
-    """
-    return _record(out / run.key, _check(run, out, reason, fingerprint), reason)
-
-
-def _record(folder: Path, codes: tuple[str, str], reason: str) -> Path:
-    accept(folder, *codes, " ".join(reason.split()))
-    return folder
+    for key, codes in checked.items():
+        accept(out / key, *codes, " ".join(reason.split()))
+    return [out / key for key in checked]
 
 
 def _check(run: Run, out: Path, reason: str, fingerprint: Fingerprint) -> tuple[str, str]:

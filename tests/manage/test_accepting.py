@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from cdmrun.errors import UserError
-from cdmrun.manage.accepting import accept_product, accept_products
+from cdmrun.manage.accepting import accept_products
 from cdmrun.report.collect import collect
 from cdmrun.spec import state
 from cdmrun.spec.accepted import ACCEPTED
@@ -22,6 +22,9 @@ SCORES = {
         *({"metric": "tv", "nfe": nfe, "nfe_counted": nfe, "value": 0.1, "stderr": None} for nfe in (1, 2)),
     ]
 }
+
+#: What `Results.spec` writes.
+SPECS = [Path("a.yaml")]
 
 
 class Code:
@@ -73,7 +76,7 @@ def test_accepted_until_the_code_changes_again(results: Results, plan: Plan, cod
         "scores": "stale-upstream",
     }
     assert marked(plan, out, code) == {"stale-code"}
-    accept_product(plan.runs[teacher], out, "only a\n docstring", code)
+    accept_products([teacher], SPECS, out, "only a\n docstring", code)
     found = states(plan, out)
     assert {one.state for one in found.values()} == {"fresh"}
     assert found[teacher].detail == "accepted: only a docstring"
@@ -91,32 +94,32 @@ def test_accepted_until_the_code_changes_again(results: Results, plan: Plan, cod
 def test_only_what_is_stale_by_its_own_code(results: Results, plan: Plan, code: Code, key_of: KeyOf) -> None:
     out, student = results.out, plan.runs[key_of(plan, "students")]
     with pytest.raises(UserError, match="nothing to accept"):
-        accept_product(student, out, "why", code)
+        accept_products([student.key], SPECS, out, "why", code)
     code.version["train"] = 2  # the student is stale-upstream now
     with pytest.raises(UserError, match="accept what it was made from"):
-        accept_product(student, out, "why", code)
+        accept_products([student.key], SPECS, out, "why", code)
     code.version["distill"] = 2
     with pytest.raises(UserError, match="--reason is empty"):
-        accept_product(student, out, " \n", code)
+        accept_products([student.key], SPECS, out, " \n", code)
     (out / student.key / "manifest.json").unlink()
     with pytest.raises(UserError, match="no complete product"):
-        accept_product(student, out, "why", code)
+        accept_products([student.key], SPECS, out, "why", code)
     assert not (out / student.key / ACCEPTED).exists()
 
 
 def test_all_that_is_stale_at_once(results: Results, plan: Plan, code: Code, key_of: KeyOf) -> None:
     """By their own code, that is: what was made from them is fresh again with them. All or nothing."""
-    specs, out, student = [Path("a.yaml")], results.out, key_of(plan, "students")
+    out, student = results.out, key_of(plan, "students")
     code.version |= {"train": 2, "distill": 2}
     with pytest.raises(UserError, match="no run is named"):
-        accept_products([], specs, out, "why", code)
+        accept_products([], SPECS, out, "why", code)
     with pytest.raises(UserError, match="nothing to accept"):
-        accept_products([student, key_of(plan, "data")], specs, out, "why", code)
+        accept_products([student, key_of(plan, "data")], SPECS, out, "why", code)
     assert not list(out.glob(f"*/*/{ACCEPTED}"))
-    accepted = accept_products([student], specs, out, "why", code, stale=True)
+    accepted = accept_products([student], SPECS, out, "why", code, stale=True)
     assert sorted(accepted) == sorted(out / key for key, run in plan.runs.items() if run.stage in ("train", "distill"))
     assert set(by_kind(plan, out).values()) == {"fresh"}
-    assert accept_products([], specs, out, "why", code, stale=True) == []
+    assert accept_products([], SPECS, out, "why", code, stale=True) == []
 
 
 @pytest.mark.parametrize("damage", ["", "{", "[]", "null", '{"reason": "x"}', '{"made_by": 1, "equivalent_to": 2}'])
