@@ -179,9 +179,9 @@ rule report:
     output: f"{OUT}/report.html"
     log: f"{OUT}/logs/report.log"
     benchmark: f"{OUT}/benchmarks/report.tsv"
-    threads: 1
+    threads: 4
     resources: gpu=0, mem_mb=4000, runtime=60
-    shell: f"cdmrun report {flow.shell_specs} --out '{OUT}' 2>&1 | tee {{log:q}}"
+    shell: f"cdmrun report {flow.shell_specs} --out '{OUT}' --jobs {{threads}} 2>&1 | tee {{log:q}}"
 
 
 onerror:

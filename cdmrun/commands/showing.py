@@ -54,6 +54,7 @@ def report(
     partial: Annotated[
         bool, typer.Option("--partial", help="With what is there: absent cells are –, failures are listed.")
     ] = False,
+    jobs: Annotated[int, typer.Option("--jobs", "-j", min=1, help="Experiments worked out at a time.")] = 1,
     out: Out = RESULTS,
 ) -> None:
     """Write the report with all tables, figures, samples and their provenance (results/report.html).
@@ -66,7 +67,7 @@ def report(
     from cdmrun.report.build import write_report
     from cdmrun.stages.provenance import fingerprint
 
-    typer.echo(write_report(built, out, partial, fingerprint))
+    typer.echo(write_report(built, out, partial, fingerprint, jobs))
 
 
 REFERENCE = Path("results/reference")

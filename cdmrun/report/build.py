@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import math
+import multiprocessing
 from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, replace
+from functools import partial as bind
 from pathlib import Path
 
 import pandas as pd
@@ -84,11 +87,16 @@ def made_files(
         yield made.experiment, _files(made)
 
 
-def write_report(plan: Plan, out: Path, partial: bool = True, fingerprint: Fingerprint | None = None) -> Path:
-    """Write ``report.html``, one self-contained page over all experiments of ``plan``; arguments as `write_tables`."""
+def write_report(
+    plan: Plan, out: Path, partial: bool = True, fingerprint: Fingerprint | None = None, jobs: int = 1
+) -> Path:
+    """Write ``report.html``, one self-contained page over all experiments of ``plan``; arguments as `write_tables`.
+
+    ``jobs`` experiments at a time are worked out, each in a process of its own; the page is the same.
+    """
     out = Path(out)
     sections = []
-    for made in _make(plan, out, partial, fingerprint, with_png=False):  # the page shows the SVG
+    for made in _make(plan, out, partial, fingerprint, with_png=False, jobs=jobs):  # the page shows the SVG
         for file in made.sample_files:
             write_atomic(out / "figures" / file.name, file.content)  # the page leads to them
         section = Section(
@@ -141,39 +149,59 @@ def _make(
     fingerprint: Fingerprint | None,
     timing: bool = True,
     with_png: bool = True,
+    jobs: int = 1,
 ) -> Iterator[_Made]:
     scores = collect(plan, out, partial, fingerprint)
     if not timing:
         scores["seconds_per_sample"] = math.nan
         plan = replace(plan, experiments=tuple(map(_untimed, plan.experiments)))
     references, findings = collect_references(plan, out), check(scores)
-    for experiment in plan.experiments:
-        own = scores[scores["experiment"] == experiment.name]
-        summary = summarise(own)
-        pairs = Pairs(experiment.name, own, references, out)
-        orders, gain = fitted_orders(experiment, summary), gains(experiment, pairs)
-        more = orders_table(experiment, orders, summary), oracles_table(experiment, summary)
-        answers, steps = enough(experiment, summary, pairs), collect_steps(experiment, out)
-        samples = sample_grid(plan, experiment, out)
-        figures = draw_figures(experiment, summary, references, orders, with_png)
-        pictures = draw_steps(experiment, steps, references, with_png), draw_laws(plan, experiment, out, with_png)
-        yield _Made(
-            experiment,
-            own,
-            summary,
-            orders,
-            gain,
-            answers,
-            steps,
-            [*build_tables(experiment, summary, references, pairs), *(table for table in more if table)],
-            enough_table(experiment, answers),
-            worse_table(experiment, steps, references, pairs),
-            gains_table(experiment, gain, summary),
-            [*figures, *(picture for picture in pictures if picture)],
-            [finding for finding in findings if finding.experiment == experiment.name],
-            samples,
-            sample_files(samples, experiment.name) if samples else [],
-        )
+    make = bind(_make_one, plan, out, with_png, references)
+    experiments = plan.experiments
+    own_scores = [scores[scores["experiment"] == experiment.name] for experiment in experiments]
+    own_findings = [[f for f in findings if f.experiment == experiment.name] for experiment in experiments]
+    jobs = min(jobs, len(experiments))
+    if jobs <= 1:
+        yield from map(make, experiments, own_scores, own_findings)
+        return
+    with ProcessPoolExecutor(jobs, multiprocessing.get_context("spawn")) as pool:
+        yield from pool.map(make, experiments, own_scores, own_findings)
+
+
+def _make_one(
+    plan: Plan,
+    out: Path,
+    with_png: bool,
+    references: pd.DataFrame,
+    experiment: Experiment,
+    own: pd.DataFrame,
+    findings: list[Finding],
+) -> _Made:
+    summary = summarise(own)
+    pairs = Pairs(experiment.name, own, references, out)
+    orders, gain = fitted_orders(experiment, summary), gains(experiment, pairs)
+    more = orders_table(experiment, orders, summary), oracles_table(experiment, summary)
+    answers, steps = enough(experiment, summary, pairs), collect_steps(experiment, out)
+    samples = sample_grid(plan, experiment, out)
+    figures = draw_figures(experiment, summary, references, orders, with_png)
+    pictures = draw_steps(experiment, steps, references, with_png), draw_laws(plan, experiment, out, with_png)
+    return _Made(
+        experiment,
+        own,
+        summary,
+        orders,
+        gain,
+        answers,
+        steps,
+        [*build_tables(experiment, summary, references, pairs), *(table for table in more if table)],
+        enough_table(experiment, answers),
+        worse_table(experiment, steps, references, pairs),
+        gains_table(experiment, gain, summary),
+        [*figures, *(picture for picture in pictures if picture)],
+        findings,
+        samples,
+        sample_files(samples, experiment.name) if samples else [],
+    )
 
 
 def _untimed(experiment: Experiment) -> Experiment:

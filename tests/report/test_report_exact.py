@@ -274,3 +274,11 @@ def test_the_page_has_it_all(builder: Builder) -> None:
     for expected in ("Fitted convergence orders", TITLE, FLOOR, "two a step for θ solvers", "Grey: what samplers"):
         assert expected in page, expected
     assert page.count("<tr></tr>") == 3  # tables whose columns are no NFE still have two header rows
+
+
+def test_the_page_is_the_same_however_many_experiments_are_worked_out_at_a_time(builder: Builder) -> None:
+    for name in ("exact", "other"):
+        exact_experiment(builder, name, seeds=(0,))
+    alone = write_report(builder.plan(), builder.out).read_bytes()
+    assert b'id="other"' in alone
+    assert write_report(builder.plan(), builder.out, jobs=2).read_bytes() == alone
