@@ -74,7 +74,7 @@ def write_json(path: Path, value: Any) -> None:
 def read_json(path: Path) -> Any:
     """Read JSON; a missing or damaged file is a `UserError` that names it."""
     try:
-        return json.loads(Path(path).read_text())
+        return json.loads(Path(path).read_text(encoding="utf-8"))
     except FileNotFoundError as error:
         raise UserError(f"{path}: no such file", "run the workflow that makes it: snakemake --cores all") from error
     except (json.JSONDecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -105,11 +105,19 @@ class DataMember(Member):
 
 @dataclass(frozen=True, kw_only=True)
 class ProcessMember(Member):
-    """A forward process; the code is called with (vocabulary, schedule, **options) and returns a `ForwardProcess`."""
+    """A forward process; the code is called with (vocabulary, schedule, **options) and returns a `ForwardProcess`.
+
+    Attributes
+    ----------
+    local
+        Whether its jumps lead to levels near by, so that several of them add up to a longer one.
+    """
 
     kind: ClassVar[str] = "process"
     noun: ClassVar[str] = "forward process"
     shared: ClassVar[tuple[str, ...]] = ("kind", "schedule", "alpha_min", "sigma_min", "sigma_max")
+
+    local: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

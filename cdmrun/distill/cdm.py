@@ -20,7 +20,6 @@ from cdmrun.distill.steps import StepBatch, StepSchedule
 from cdmrun.models import ConditionalModel, EnumeratedTeacher, JointDistribution
 from cdmrun.models.exact import ExactTeacher
 from cdmrun.processes import Absorbing, ForwardProcess
-from cdmrun.processes.draws import draw_bernoulli
 from cdmrun.processes.enumeration import enumerate_states
 from cdmrun.samplers import CleanStudent
 from cdmrun.training.sources import PairSource, Source
@@ -114,12 +113,12 @@ class ExactMatching(TeacherMatching):
         self.clean = self.clean.to(x_0.device)
         at = self.steps.draw(self.batch, generator)
         x_t = process.noise(x_0, 0.0, at.t, generator)
-        by_step = self.student.matches == "step"
-        if by_step and not isinstance(process, Absorbing):
-            found = self._step_kernel_divergence(x_t, at)
+        if self.student.matches == "clean":
+            found = self._clean_divergence(x_t, at, self.student.default_spoken(x_t))
+        elif isinstance(process, Absorbing):
+            found = self._clean_divergence(x_t, at, process.draw_revealed(x_t, at.t, at.s, generator))
         else:
-            spoken = self._revealed_by_chance(x_t, at, generator) if by_step else self.student.default_spoken(x_t)
-            found = self._clean_divergence(x_t, at, spoken)
+            found = self._step_kernel_divergence(x_t, at)
         return (found * at.weight(self.student.matches)).mean() / x_0.shape[1]
 
     def _clean_divergence(self, x_t: Tensor, at: StepBatch, spoken: Tensor) -> Tensor:
@@ -139,11 +138,6 @@ class ExactMatching(TeacherMatching):
             target = CleanStudent(self.teacher).rows(x_t, at.t, at.s)
         return self.compared_by.full(target.log(), self.student(x_t, at.t, at.s).log_probabilities(self.clean))
 
-    def _revealed_by_chance(self, x_t: Tensor, at: StepBatch, generator: torch.Generator) -> Tensor:
-        assert isinstance(self.student.process, Absorbing)
-        chance = self.student.process.reveal_probability(at.s, at.t, x_t).expand(x_t.shape)
-        return self.student.default_spoken(x_t) & draw_bernoulli(chance, generator)
-
 
 def student_law(student: ConditionalModel, x_t: Tensor, at: StepBatch, spoken: Tensor | None) -> JointDistribution:
     """What the student says of what it matches: of x_0, or of x_s."""
@@ -162,6 +156,4 @@ def matched_states(
 
 def revealed_between(process: ForwardProcess, x_s: Tensor, x_t: Tensor) -> Tensor | None:
     """Positions masked at t and known at s, or None for processes without masks."""
-    if not isinstance(process, Absorbing):
-        return None
-    return (x_t == process.mask) & (x_s != process.mask)
+    return process.revealed(x_s, x_t) if isinstance(process, Absorbing) else None

@@ -142,11 +142,12 @@ class KeptLabels:
 
 
 def label_arrays(labelled: Labelled) -> dict[str, np.ndarray]:
-    """What `KeptLabels` needs of a batch, as small as it goes: laws in float32, tokens in 16 bits."""
+    """What `KeptLabels` needs of a batch, as small as it goes: laws in float32, tokens in 16 bits if they fit."""
     at = labelled.at
+    tokens = torch.int16 if labelled.label.shape[-1] < 2**15 else torch.int32  # numbers up to V, which is a mask
     kept = {
-        "x": labelled.x.to(torch.int16),
-        "x_t": labelled.x_t.to(torch.int16),
+        "x": labelled.x.to(tokens),
+        "x_t": labelled.x_t.to(tokens),
         "spoken": labelled.spoken,
         "scored": labelled.scored.to(torch.int32),
         "label": labelled.label.float(),

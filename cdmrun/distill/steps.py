@@ -32,7 +32,8 @@ class StepBatch:
 class StepSchedule:
     """Draws steps of the n-step samplers, n taken in turn over the batch, the step uniformly among the n.
 
-    A loss weighted by n is then an unbiased estimate of the sum over a sampler's steps, averaged over the n.
+    A loss weighted by n is then an unbiased estimate of the sum over a sampler's steps, averaged over the n: where a
+    batch is no multiple of the number of samplers, whose turn is first is drawn.
     """
 
     def __init__(self, nfe: Sequence[int], grid: str = "uniform") -> None:
@@ -46,7 +47,10 @@ class StepSchedule:
     def draw(self, batch: int, generator: torch.Generator) -> StepBatch:
         """Draw ``batch`` steps."""
         device = generator.device
-        row = torch.arange(batch, device=device) % len(self.nfe)
+        row = torch.arange(batch, device=device)
+        if batch % len(self.nfe):
+            row = row + torch.randint(len(self.nfe), (1,), device=device, generator=generator)
+        row = row % len(self.nfe)
         n = self.counts.on(device)[row]
         uniform = torch.rand(batch, dtype=torch.float64, device=device, generator=generator)
         k = (uniform * n).long().clamp_max(n - 1) + 1

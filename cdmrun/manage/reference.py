@@ -125,7 +125,7 @@ def _readme(into: Path) -> str:
     ]
     notes = into / _NOTES
     if notes.is_file():
-        parts.append(notes.read_text().strip() + "\n")
+        parts.append(notes.read_text(encoding="utf-8").strip() + "\n")
     return "\n".join(parts)
 
 
@@ -154,7 +154,7 @@ def _others(into: Path, known: set[str]) -> list[str]:
     lines = []
     for path in sorted((into / "tables").glob("*.md")):
         if path.stem not in known:
-            title = path.read_text().split("\n", 1)[0].removeprefix("# ").strip()
+            title = path.read_text(encoding="utf-8").split("\n", 1)[0].removeprefix("# ").strip()
             lines.append(f"| [{title or path.stem}](tables/{path.name}) | | no manifest | | |")
     return lines
 

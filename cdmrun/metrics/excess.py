@@ -18,7 +18,7 @@ import math
 import torch
 from torch import Tensor
 
-from cdmrun.metrics.nll_bound import BATCH, Bound, step_terms
+from cdmrun.metrics.nll_bound import BATCH, Bound, StepDraw, forward_pair, prior_divergence, step_terms
 from cdmrun.models import ExactTeacher
 from cdmrun.processes.base import TINY
 from cdmrun.samplers import Sampler, TransitionKernel
@@ -49,15 +49,16 @@ def _batch_excess(
     """What the start costs, float64 [B], and each of K steps, [B, K]; nats a sequence."""
     process = sampler.process
 
-    def cost(kernel: TransitionKernel, own: Tensor, t: Tensor, s: Tensor) -> Tensor:
-        x_s = process.noise(x_0[own], 0.0, s, generator)
-        x_t = process.noise(x_s, s, t, generator)
-        return log_reverse(truth, x_s, x_t, s, t) - kernel.log_prob(x_s, x_t, t, s, generator, draws)
+    def cost(kernel: TransitionKernel, at: StepDraw, own: torch.Generator) -> Tensor:
+        _, x_s, x_t, t, s = at
+        return log_reverse(truth, x_s, x_t, s, t) - kernel.log_prob(x_s, x_t, t, s, own, draws)
 
     x_1 = process.noise(x_0, 0.0, 1.0, generator)
-    prior = process.prior().to(x_1.device).clamp_min(TINY).log()[x_1].sum(-1)
+    prior = process.prior().to(x_1.device).log()[x_1].sum(-1)
     end = torch.ones(len(x_1), dtype=torch.float64, device=x_1.device)
-    return truth.log_marginal(x_1, end) - prior, step_terms(sampler, len(x_0), cost, generator)
+    impossible = torch.isinf(prior_divergence(process, x_0))  # though it need not have been drawn
+    start = torch.where(impossible, math.inf, truth.log_marginal(x_1, end) - prior)
+    return start, step_terms(sampler, x_0, forward_pair(process), cost, generator)
 
 
 def log_reverse(truth: ExactTeacher, x_s: Tensor, x_t: Tensor, s: Tensor, t: Tensor) -> Tensor:

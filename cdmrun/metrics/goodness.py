@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-#: Sequences expected fewer times than this are pooled: below it the χ² approximation fails.
+#: Sequences expected fewer times than this are pooled, until the pool is not: below it the χ² approximation fails.
 FEWEST = 5.0
 
 
@@ -29,7 +29,10 @@ def chi2_p(codes: np.ndarray, law: np.ndarray) -> float:
         return 0.0
     expected = law * len(codes)
     rare = expected < FEWEST
-    observed, expected = (np.append(x[~rare], x[rare].sum()) for x in (counts, expected))
+    pool = rare.copy()
+    if 0 < expected[rare].sum() < FEWEST and not rare.all():  # a pool that is itself rare takes the least of the others
+        pool[np.where(rare, np.inf, expected).argmin()] = True
+    observed, expected = (np.append(x[~pool], x[pool].sum()) for x in (counts, expected))
     kept = expected > 0
     if kept.sum() < 2:
         return float("nan")

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from cdmrun.data.dataset import Dataset, Tokens
 from cdmrun.metrics.anchors import position_laws
-from cdmrun.metrics.nll_bound import BATCH, Bound, kernel_cost, step_terms
+from cdmrun.metrics.nll_bound import BATCH, Bound, StepDraw, kernel_cost, step_terms
 from cdmrun.metrics.scoring import Score
 from cdmrun.metrics.text import visible
 from cdmrun.models import EvaluationCounter
@@ -100,13 +100,14 @@ class SamplerCompleter:
         start, sampler = self._start(x_0, hidden)
         begin = sampler.steps[0].t
 
-        def cost(kernel: TransitionKernel, own: Tensor, t: Tensor, s: Tensor) -> Tensor:
-            clean = x_0[own]
-            x_t = self.process.sample_bridge(clean, start[own], t, torch.full_like(t, begin), generator)
-            x_s = self.process.sample_bridge(clean, x_t, s, t, generator)
-            return kernel_cost(kernel, clean, x_s, x_t, t, s, generator, self.draws)
+        def draw(clean: Tensor, t: Tensor, s: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+            x_t = self.process.sample_bridge(clean, start, t, torch.full_like(t, begin), generator)
+            return self.process.sample_bridge(clean, x_t, s, t, generator), x_t
 
-        terms = step_terms(sampler, len(x_0), cost, generator)
+        def cost(kernel: TransitionKernel, at: StepDraw, own: torch.Generator) -> Tensor:
+            return kernel_cost(kernel, *at, own, self.draws)
+
+        terms = step_terms(sampler, x_0, draw, cost, generator)
         return terms.new_zeros(len(x_0)), terms
 
 

@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from cdmrun.processes import Absorbing, ForwardProcess
-from cdmrun.processes.base import ROUNDING, TINY, safe_divide
+from cdmrun.processes.base import ROUNDING, safe_divide
 from cdmrun.samplers import FactorizedKernel, Sampler, TransitionKernel
 
 #: Steps of the sampler that are evaluated for each held-out sequence (all of them, if there are no more than this).
@@ -43,7 +43,7 @@ class Bound:
     Attributes
     ----------
     bits_per_token
-        Mean over sequences; infinite if a kernel forbids what was seen to happen.
+        Mean over sequences; infinite if a kernel forbids what was seen to happen, or the prior what is left at t = 1.
     stderr
         Standard error of that mean over sequences, with everything else that was drawn; NaN for a single sequence.
     exact
@@ -110,29 +110,58 @@ def _starts_in_one_state(process: ForwardProcess) -> bool:
 def _batch_bound(sampler: Sampler, x_0: Tensor, generator: torch.Generator, draws: int) -> tuple[Tensor, Tensor]:
     """What the start costs, float64 [B], and each of K steps, [B, K]; nats a sequence."""
 
-    def cost(kernel: TransitionKernel, own: Tensor, t: Tensor, s: Tensor) -> Tensor:
-        return _step_cost(kernel, x_0[own], t, s, generator, draws)
+    def cost(kernel: TransitionKernel, at: StepDraw, own: torch.Generator) -> Tensor:
+        return kernel_cost(kernel, *at, own, draws)
 
-    return _prior_divergence(sampler.process, x_0), step_terms(sampler, len(x_0), cost, generator)
-
-
-#: The cost of one step, nats [N]: of a kernel, for the sequences of a mask [B] with N set, at times (t, s) [N].
-StepCost = Callable[[TransitionKernel, Tensor, Tensor, Tensor], Tensor]
+    terms = step_terms(sampler, x_0, forward_pair(sampler.process), cost, generator)
+    return prior_divergence(sampler.process, x_0), terms
 
 
-def step_terms(sampler: Sampler, batch: int, cost: StepCost, generator: torch.Generator) -> Tensor:
-    """What each step adds for each of a batch of sequences, float64 [batch, K].
+class StepDraw(NamedTuple):
+    """Clean sequences x_0 and what they were at the ends of a step, int64 [N, L], with its times, float64 [N]."""
+
+    x_0: Tensor
+    x_s: Tensor
+    x_t: Tensor
+    t: Tensor
+    s: Tensor
+
+
+#: Draws x_s and x_t given x_0 [B, L] at times t and s [B].
+PairDraw = Callable[[Tensor, Tensor, Tensor, torch.Generator], tuple[Tensor, Tensor]]
+#: The cost of one step of a kernel, nats [N].
+StepCost = Callable[[TransitionKernel, StepDraw, torch.Generator], Tensor]
+
+
+def forward_pair(process: ForwardProcess) -> PairDraw:
+    """Draws of the forward process."""
+
+    def draw(x_0: Tensor, t: Tensor, s: Tensor, generator: torch.Generator) -> tuple[Tensor, Tensor]:
+        x_s = process.noise(x_0, 0.0, s, generator)
+        return x_s, process.noise(x_s, s, t, generator)
+
+    return draw
+
+
+def step_terms(sampler: Sampler, x_0: Tensor, draw: PairDraw, cost: StepCost, generator: torch.Generator) -> Tensor:
+    """What each step adds for each of a batch of sequences int64 [B, L], float64 [B, K].
 
     Where steps are subsampled, those of a sequence that were not chosen are 0 and the others stand for them: the sum
-    over steps is unbiased for each sequence, and the mean over sequences for each step.
+    over steps is unbiased for each sequence, and the mean over sequences for each step. Steps and noise come from
+    ``generator`` before any kernel is asked, and kernels that draw have a generator of their own: samplers on the same
+    grid are scored at the same states, whatever their kernels.
     """
-    terms = torch.zeros(batch, len(sampler.steps), dtype=torch.float64, device=generator.device)
-    chosen, weight = _chosen_steps(len(sampler.steps), batch, generator)
+    own = torch.Generator(device=generator.device).manual_seed(generator.initial_seed() + 1)
+    terms = torch.zeros(len(x_0), len(sampler.steps), dtype=torch.float64, device=generator.device)
+    chosen, weight = _chosen_steps(len(sampler.steps), len(x_0), generator)
     for step in chosen:  # one step a sequence at a time
+        t, s = _times(sampler, step)
+        at = StepDraw(x_0, *draw(x_0, t, s, generator), t, s)
         for kernel in dict.fromkeys(step.kernel for step in sampler.steps):
-            own = torch.tensor([s.kernel is kernel for s in sampler.steps], device=step.device)[step]
-            if bool(own.any()):
-                terms[own, step[own]] += weight * cost(kernel, own, *_times(sampler, step[own]))
+            mine = torch.tensor([s.kernel is kernel for s in sampler.steps], device=step.device)[step]
+            if bool(mine.any()):
+                found = cost(kernel, StepDraw(*(tensor[mine] for tensor in at)), own)
+                terms[mine, step[mine]] += weight * found
     return terms
 
 
@@ -154,20 +183,11 @@ def _times(sampler: Sampler, step: Tensor) -> tuple[Tensor, Tensor]:
     return grid[step, 0], grid[step, 1]
 
 
-def _prior_divergence(process: ForwardProcess, x_0: Tensor) -> Tensor:
-    """KL(q(x_1 | x_0) ‖ π_1), [B]."""
+def prior_divergence(process: ForwardProcess, x_0: Tensor) -> Tensor:
+    """KL(q(x_1 | x_0) ‖ π_1), [B]; infinite where π_1 lacks a state that is left at t = 1, as tokens under masks."""
     rows = process.push(process.one_hot(x_0), 0.0, 1.0)
-    prior = process.prior().to(x_0.device).clamp_min(TINY)
-    return (torch.xlogy(rows, rows) - torch.xlogy(rows, prior)).sum((-1, -2))
-
-
-def _step_cost(
-    kernel: TransitionKernel, x_0: Tensor, t: Tensor, s: Tensor, generator: torch.Generator, draws: int
-) -> Tensor:
-    """`kernel_cost` at a draw of the forward process, [B]."""
-    x_s = kernel.process.noise(x_0, 0.0, s, generator)
-    x_t = kernel.process.noise(x_s, s, t, generator)
-    return kernel_cost(kernel, x_0, x_s, x_t, t, s, generator, draws)
+    rows = torch.where(rows > ROUNDING, rows, 0.0)
+    return (torch.xlogy(rows, rows) - torch.xlogy(rows, process.prior().to(x_0.device))).sum((-1, -2))
 
 
 def kernel_cost(

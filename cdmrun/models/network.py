@@ -48,7 +48,7 @@ class NetworkModel(ConditionalModel):
 
     The unary layer always predicts *clean* marginals. Where the law is over x_s (`matches` is ``step``, no masks),
     its unaries are the exact reverse kernel of those marginals, so that a student which starts from its teacher's
-    weights starts as the teacher's analytic sampler, whatever its family.
+    weights starts as the teacher's analytic sampler; near it where the family's head starts at random (hmm, mixture).
 
     ``precision`` is how the trunk computes, ``float32`` or ``bf16`` (autocast); unaries, heads and likelihoods are
     float32 or better always.

@@ -10,6 +10,7 @@ from torch import Tensor
 
 from cdmrun.limits import AMPLIFICATION
 from cdmrun.processes.base import ForwardProcess, as_times, refuse_ratios, safe_divide
+from cdmrun.processes.draws import draw_bernoulli
 from cdmrun.processes.resident import Resident
 from cdmrun.processes.schedules import Loglinear, Schedule
 
@@ -101,3 +102,12 @@ class Absorbing(Interpolating):
         alpha_s = self.schedule.alpha(as_times(s, like))
         alpha_t = self.schedule.alpha(as_times(t, like))
         return safe_divide(alpha_s - alpha_t, 1.0 - alpha_t)[..., 0]
+
+    def draw_revealed(self, x_t: Tensor, t: Tensor, s: Tensor, generator: torch.Generator) -> Tensor:
+        """Draw which positions a step from t to s reveals, whatever their tokens; bool [B, L]."""
+        chance = self.reveal_probability(s, t, x_t).expand(x_t.shape)
+        return (x_t == self.mask) & draw_bernoulli(chance, generator)
+
+    def revealed(self, x_s: Tensor, x_t: Tensor) -> Tensor:
+        """Positions masked at t and known at s; bool [B, L]."""
+        return (x_t == self.mask) & (x_s != self.mask)

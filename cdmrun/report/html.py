@@ -49,7 +49,7 @@ def render(sections: Sequence[Section], absent: Sequence[Absent], metrics: Seque
         lstrip_blocks=True,
     )
     environment.filters |= {"anchor": anchor, "yaml": _yaml, "image": _figure_uri}
-    style = resources.files("cdmrun.report").joinpath("report.css").read_text()
+    style = resources.files("cdmrun.report").joinpath("report.css").read_text(encoding="utf-8")
     return environment.get_template("report.html.j2").render(
         sections=sections,
         absent=absent,

@@ -21,16 +21,20 @@ def clamped_compound_poisson(expected: Tensor, x: Tensor) -> Tensor:
     """Law of clamp(x + Σ_y N_y (y − x), 0, C − 1) with N_y ~ Poisson(expected_y), float64 [..., C].
 
     The characteristic function of the sum is inverted only where it is needed: at the levels, and summed over all that
-    is clamped to the lowest and the highest. Exact while the sum stays within a window of `REACH` ranges; expected
-    jumps that would carry it further (each end is certain by then) are scaled down until they fit.
+    is clamped to the lowest and the highest. Exact for expected jumps that `within_window` leaves as they are.
     """
     states = expected.shape[-1]
     blocks = zip(expected.reshape(-1, states).split(ROWS), x.reshape(-1).split(ROWS), strict=True)
-    return torch.cat([_inverted(_within_window(rates, start), start) for rates, start in blocks]).view(expected.shape)
+    return torch.cat([_inverted(within_window(rates, start), start) for rates, start in blocks]).view(expected.shape)
 
 
-def _within_window(expected: Tensor, x: Tensor) -> Tensor:
-    """Scale rows so that |mean| + `DEVIATIONS` standard deviations of the sum lie inside the window, [N, C]."""
+def within_window(expected: Tensor, x: Tensor) -> Tensor:
+    """Scale expected jumps [..., C] from x [...] so that |mean| + `DEVIATIONS` standard deviations fit the window.
+
+    A sum that would go further than `REACH` ranges is a leap over hundreds of jumps: where they have a direction, the
+    end that they lead to is certain either way; where they have none, a shorter leap leaves more at the levels between.
+    Whoever draws scales as whoever scores does.
+    """
     half = REACH * (expected.shape[-1] - 1)
     size = torch.arange(expected.shape[-1], dtype=torch.float64, device=x.device) - x.unsqueeze(-1)
     mean = (expected * size).sum(-1, keepdim=True).abs()

@@ -25,7 +25,7 @@ from cdmrun.models import ConditionalModel
 from cdmrun.processes import Absorbing, ForwardProcess
 from cdmrun.processes.base import as_times, safe_divide
 from cdmrun.processes.draws import draw_categorical
-from cdmrun.samplers.compound_poisson import clamped_compound_poisson
+from cdmrun.samplers.compound_poisson import clamped_compound_poisson, within_window
 
 HOLDS = ("rate", "ratio")
 JUMPS = ("any_jump", "reject", "euler", "poisson")
@@ -92,7 +92,8 @@ class Leap:
         """Draw the leap, int64 [B, L]."""
         if self.jumps != "poisson":
             return draw_categorical(self.laws(expected, x), generator)
-        jumps = torch.poisson(expected, generator=generator)  # the law itself is needed for scoring alone
+        # the law itself is needed for scoring alone
+        jumps = torch.poisson(within_window(expected, x), generator=generator)
         levels = torch.arange(expected.shape[-1], device=x.device)
         moved = x + (jumps * (levels - x.unsqueeze(-1))).sum(-1).long()
         return moved.clamp(0, expected.shape[-1] - 1)

@@ -90,8 +90,6 @@ def tau_leaping_sampler(
         ``denoise``: the last of the calls draws each position from its clean conditional instead of leaping, so that
         no masks are left over; ``none``: all calls leap. Default: ``denoise`` for the absorbing process.
     """
-    if final is None:
-        final = "denoise" if isinstance(model.process, Absorbing) else "none"
     leap = TauLeaping(model, hold, jumps)
     return _walk(model, leap, nfe, grid, Analytic(model) if _denoises(model, final) else leap)
 

@@ -12,7 +12,6 @@ from torch import Tensor
 from cdmrun.models import ConditionalModel, JointDistribution, NetworkModel
 from cdmrun.processes import Absorbing
 from cdmrun.processes.base import TINY
-from cdmrun.processes.draws import draw_bernoulli
 from cdmrun.processes.enumeration import enumerate_states, state_codes
 from cdmrun.samplers.kernels import Analytic, TransitionKernel
 
@@ -68,28 +67,24 @@ class StepStudent(StudentKernel):
     """The student as the step's kernel: q_{s|t}(x_s | x_t) in one call, exact to score and to draw."""
 
     def sample(self, x_t: Tensor, t: Tensor, s: Tensor, generator: torch.Generator) -> Tensor:
-        return self.model(x_t, t, s, self._revealed(x_t, t, s, generator)).sample(generator, self.decoding)
+        process, revealed = self.process, None
+        if isinstance(process, Absorbing):
+            revealed = process.draw_revealed(x_t, t, s, generator)
+        return self.model(x_t, t, s, revealed).sample(generator, self.decoding)
 
     def log_prob(
         self, x_s: Tensor, x_t: Tensor, t: Tensor, s: Tensor, generator: torch.Generator, draws: int = 1
     ) -> Tensor:
         if not isinstance(self.process, Absorbing):
             return self.model(x_t, t, s).log_prob(x_s).double()
-        masked = x_t == self.process.mask
-        revealed = masked & (x_s != self.process.mask)
-        pattern = self._log_pattern(revealed.sum(-1), masked.sum(-1), x_t, t, s)
+        revealed = self.process.revealed(x_s, x_t)
+        pattern = self._log_pattern(revealed.sum(-1), (x_t == self.process.mask).sum(-1), x_t, t, s)
         return pattern + self.model(x_t, t, s, revealed).log_prob(x_s).double()
 
     def rows(self, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
         if isinstance(self.process, Absorbing):
             return self._absorbing_rows(x_t, t, s)
         return self.model(x_t, t, s).log_probabilities(enumerate_states(self.process.states, x_t.shape[1])).exp()
-
-    def _revealed(self, x_t: Tensor, t: Tensor, s: Tensor, generator: torch.Generator) -> Tensor | None:
-        if not isinstance(self.process, Absorbing):
-            return None
-        chance = self.process.reveal_probability(s, t, x_t).expand(x_t.shape)
-        return (x_t == self.process.mask) & draw_bernoulli(chance, generator)
 
     def _log_pattern(self, revealed: Tensor, masked: Tensor, x_t: Tensor, t: Tensor, s: Tensor) -> Tensor:
         """log probability of which masked positions are revealed, given how many, float64 [B]."""

@@ -16,7 +16,7 @@
 | students.*.start | the largest nfe times substeps (progressive) |
 | baselines.tau_leaping, theta_*.final | denoise for absorbing, else none |
 | baselines.tau_leaping, theta_*.hold | rate for absorbing, else ratio |
-| baselines.tau_leaping.jumps | poisson for ordinal data, else any_jump |
+| baselines.tau_leaping.jumps | poisson for ordinal data under a process of small jumps, else any_jump |
 | evaluation.metrics | by data: enumerable, markov, text, others |
 | report.tables | all metrics by method and family |
 | report.figures | the first metric against nfe and, unless evaluation.timing is false, against seconds |
@@ -26,7 +26,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from cdmrun.spec.kinds import data_kind, is_ordinal
+from cdmrun.spec.kinds import data_kind, is_ordinal, process_kind
 
 EXACT_TEACHERS = ("enumerated", "markov")
 FIT = {"order": 2, "smoothing": 3.0}
@@ -71,8 +71,9 @@ def fill_dependent(spec: dict[str, Any]) -> None:
     for student in spec.get("students", {}).values():
         _student(student, teacher, process)
     if process is not None:
-        ordinal = "data" in spec and is_ordinal(spec["data"])
-        _leaping(spec.get("baselines", {}), process["kind"] == "absorbing", ordinal)
+        # elsewhere a jump goes anywhere: the sum of many is thrown against an end, and τ-leaping a straw man
+        adds_up = "data" in spec and is_ordinal(spec["data"]) and process_kind(process["kind"]).local
+        _leaping(spec.get("baselines", {}), process["kind"] == "absorbing", adds_up)
     if "evaluation" in spec and "data" in spec:
         spec["evaluation"].setdefault("metrics", metrics_for(spec["data"]["kind"]))
     if "report" in spec and "metrics" in spec.get("evaluation", {}):
@@ -107,13 +108,13 @@ def _chains(data: dict[str, Any] | None, teacher: dict[str, Any] | None) -> None
             teacher.setdefault(key, value)
 
 
-def _leaping(baselines: dict[str, Any], absorbing: bool, ordinal: bool) -> None:
+def _leaping(baselines: dict[str, Any], absorbing: bool, adds_up: bool) -> None:
     for name in ("tau_leaping", "theta_trapezoidal", "theta_rk2"):
         if (solver := baselines.get(name)) is not None:
             solver.setdefault("final", "denoise" if absorbing else "none")
             solver.setdefault("hold", "rate" if absorbing else "ratio")
     if (leaping := baselines.get("tau_leaping")) is not None:
-        leaping.setdefault("jumps", "poisson" if ordinal and not absorbing else "any_jump")
+        leaping.setdefault("jumps", "poisson" if adds_up else "any_jump")
 
 
 def _student(student: dict[str, Any], teacher: dict[str, Any] | None, process: dict[str, Any] | None) -> None:

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, cast
 
-from cdmrun.registry import DataMember, find, names
+from cdmrun.registry import DataMember, ProcessMember, find, names
 
 
 def data_kind(name: str) -> DataMember:
     """The declaration of a kind of data."""
     return cast(DataMember, find("data", name))
+
+
+def process_kind(name: str) -> ProcessMember:
+    """The declaration of a kind of forward process."""
+    return cast(ProcessMember, find("process", name))
 
 
 def enumerable_kinds() -> tuple[str, ...]:

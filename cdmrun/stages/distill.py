@@ -30,7 +30,6 @@ from cdmrun.registry import implementation
 from cdmrun.stages.build import build_process, build_settings, load_models, network_shape
 from cdmrun.stages.history import write_history
 from cdmrun.stages.job import Job
-from cdmrun.stages.provenance import fingerprint
 from cdmrun.stages.train import data_source
 from cdmrun.training import Objective, TrainSettings, train
 from cdmrun.training.sources import PairSource, Source, chain_source, noised_pairs, rollout_pairs
@@ -123,7 +122,6 @@ class Distillation:
         student: NetworkModel,
         objective: Objective,
         name: str = "model",
-        seed: int | None = None,
         teacher: ConditionalModel | None = None,
     ) -> None:
         """Minimise an objective, with checkpoints to resume from, and keep the student under ``name``.
@@ -132,10 +130,9 @@ class Distillation:
         """
         job, settings = self.job, self.settings
         student.precision = settings.precision
-        identity = f"{job.run.id}:{name}:{fingerprint('distill', *job.run.sources)}"
-        seed = self.config["seed"] if seed is None else seed
         report = partial(job.progress, part=name)
         checkpoint, frozen = job.work / f"{name}.pt", [self.teacher if teacher is None else teacher]
+        seed, identity = job.stream("training", name), job.identity(name)
         result = train(student, objective, settings, seed, checkpoint, identity, report, job.group, frozen)
         if job.group.leads:
             write_history(job.folder / f"history-{name}.csv", result)
@@ -150,10 +147,10 @@ def conditional_matching(task: Distillation) -> Mapping[str, str]:
         task.train(student, matching(task, student, config["nfe"]))
         return {"any": "model"}
     names: dict[str, str] = {}
-    for number, nfe in enumerate(config["nfe"]):
+    for nfe in config["nfe"]:
         names[str(nfe)] = name = f"model-{nfe}"
         student = task.student(config["family"], config["match"])
-        task.train(student, matching(task, student, [nfe]), name, config["seed"] * 1000 + number)
+        task.train(student, matching(task, student, [nfe]), name)
     return names
 
 
@@ -186,7 +183,7 @@ def progressive(task: Distillation) -> Mapping[str, str]:
         student = task.student({"kind": "factorized"}, "clean", teacher, from_teacher)
         compared_by, grid, count = config["divergence"], config["grid"], config["substeps"]
         objective = ComposedMatching(student, teacher, task.source, nfe, task.batch, compared_by, grid, count)
-        task.train(student, objective, name, config["seed"] * 1000 + number, teacher)
+        task.train(student, objective, name, teacher)
         if nfe in config["nfe"]:
             names[str(nfe)] = name
         teacher = student

@@ -69,7 +69,7 @@ def blocks_of(draws: int, levels: int, largest: int) -> list[tuple[float, int]]:
 def continue_from(
     teacher: ConditionalModel, source: Source, level: float, substeps: int, count: int, generator: torch.Generator
 ) -> np.ndarray:
-    """Noise data to ``level`` and let the teacher's analytic sampler finish, uint16 [2, count, L]: (x_t, x_0).
+    """Noise data to ``level`` and let the teacher's analytic sampler finish, [2, count, L]: (x_t, x_0).
 
     ``substeps`` is the number of steps from t = 1; a lower level takes its share of them.
     """
@@ -82,4 +82,4 @@ def continue_from(
     for step in analytic_sampler(teacher, max(1, round(substeps * level))).steps:
         t, s = (time * level for time in step.times(count, x.device))
         x = step.kernel.sample(x, t, s, generator)
-    return torch.stack([x_t, x]).cpu().numpy().astype(np.uint16)
+    return torch.stack([x_t, x]).cpu().numpy().astype(np.uint16 if process.states <= 1 << 16 else np.uint32)

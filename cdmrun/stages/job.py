@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import fcntl
+import hashlib
+import json
 import os
 import re
 import shutil
@@ -12,6 +15,7 @@ import time
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -19,18 +23,19 @@ import torch
 
 from cdmrun.errors import UserError
 from cdmrun.files import LOCK, read_json, read_map, sha256_of, write_json
-from cdmrun.spec.accepted import ACCEPTED
+from cdmrun.spec.accepted import ACCEPTED, is_stale
 from cdmrun.spec.cards import card_path, read_card
 from cdmrun.spec.lineage import input_contents
 from cdmrun.spec.plan_types import Run
 from cdmrun.stages import provenance
 from cdmrun.stages.board import Board
+from cdmrun.stages.randomness import stream
 from cdmrun.training import ALONE, Group, Progress
 
 MANIFEST = "manifest.json"
 #: The manifest once more, under a name that Snakemake does not know and so leaves alone.
 MANIFEST_COPY = ".manifest.json"
-_NO_OUTPUTS = (MANIFEST, MANIFEST_COPY, ACCEPTED, LOCK)
+_NO_OUTPUTS = (MANIFEST, ACCEPTED)
 
 
 @dataclass(frozen=True)
@@ -94,12 +99,24 @@ class Job:
         config: Mapping[str, Any] = self.input_manifest(role)["config"]
         return config
 
-    def generator(self, *salt: int) -> torch.Generator:
-        """Randomness on the job's device: a pure function of the job's seed and ``salt``."""
-        seed = int(self.config.get("seed", 0))
-        for number in salt:
-            seed = (seed * 1_000_003 + number + 1) % (1 << 62)
-        return torch.Generator(device=self.device).manual_seed(seed)
+    @cached_property
+    def input_contents(self) -> Mapping[str, str | None]:
+        """What the inputs held when this was first asked for, which is before the stage reads them."""
+        return input_contents(self.run, self.out)
+
+    def identity(self, part: str = "") -> str:
+        """What unfinished work belongs to: this config, this code, and inputs that held this."""
+        made_from = hashlib.sha256(json.dumps(self.input_contents, sort_keys=True).encode()).hexdigest()[:12]
+        code = provenance.fingerprint(self.run.stage, *self.run.sources)
+        return ":".join([self.run.id, *([part] if part else []), code, made_from])
+
+    def stream(self, *names: str | int) -> int:
+        """Seed of one of the job's streams of random numbers, see `cdmrun.stages.randomness`."""
+        return stream(int(self.config.get("seed", 0)), self.run.stage, *names)
+
+    def generator(self, *names: str | int) -> torch.Generator:
+        """Randomness of a `stream` on the job's device."""
+        return torch.Generator(device=self.device).manual_seed(self.stream(*names))
 
     def progress(self, progress: Progress, part: str = "") -> None:
         """Show where a long job stands: one line in its log, and a file that `cdmrun status` reads.
@@ -153,6 +170,13 @@ def exclusive(folder: Path) -> Iterator[None]:
             except BlockingIOError:
                 print(f"{folder}: another runner is at work here; waiting for it", file=sys.stderr, flush=True)
                 fcntl.flock(stream, fcntl.LOCK_EX)
+            except OSError as error:
+                if error.errno not in (errno.ENOSYS, errno.ENOLCK, errno.EOPNOTSUPP):
+                    raise
+                raise UserError(
+                    f"{folder}: this file system has no locks: {error.strerror}",
+                    "put the results folder where flock works (Lustre: mounted with -o flock), see docs/cluster.md",
+                ) from error
             if _is_still(stream, folder / LOCK):
                 yield
                 return
@@ -184,9 +208,11 @@ def is_complete(out: Path, key: str) -> bool:
     try:
         copy = read_json(out / key / MANIFEST_COPY)
         run = read_card(card_path(out, key))
+        made_by, now = copy["code"]["fingerprint"], provenance.fingerprint(run.stage, *run.sources)
         same = (
             copy["key"] == key
-            and copy["code"]["fingerprint"] == provenance.fingerprint(run.stage, *run.sources)
+            and bool(made_by)
+            and not is_stale(out / key, made_by, now)
             and copy["input_contents"] == input_contents(run, out)
             and copy["outputs"] == {name: sha256_of(out / key / name) for name in copy["outputs"]}
         )
@@ -209,7 +235,8 @@ def finish(job: Job, seconds: float) -> None:
     outputs = {
         str(path.relative_to(job.folder)): sha256_of(path)
         for path in sorted(job.folder.rglob("*"))
-        if path.is_file() and path.name not in _NO_OUTPUTS and job.work not in path.parents
+        if path.is_file() and not path.name.startswith(".") and path.name not in _NO_OUTPUTS
+        if job.work not in path.parents
     }
     manifest = {
         "key": job.run.key,
@@ -217,7 +244,7 @@ def finish(job: Job, seconds: float) -> None:
         "stage": job.run.stage,
         "config": dict(job.run.config),
         "inputs": dict(job.run.inputs),
-        "input_contents": input_contents(job.run, job.out),
+        "input_contents": dict(job.input_contents),
         "outputs": outputs,
         "code": provenance.code_state(job.run.stage, *job.run.sources),
         "versions": provenance.versions(),

@@ -14,7 +14,6 @@ from cdmrun.metrics.ngram import NgramJudge
 from cdmrun.stages.build import build_settings
 from cdmrun.stages.history import write_history
 from cdmrun.stages.job import Job
-from cdmrun.stages.provenance import fingerprint
 from cdmrun.training import train
 from cdmrun.training.sources import array_source
 
@@ -50,9 +49,9 @@ def _network(job: Job, dataset: Dataset) -> Judge:
         judge,
         NextToken(judge, array_source(dataset.splits["judge"]), job.group.share(settings.batch, settings.accumulate)),
         settings,
-        job.config["seed"],
+        job.stream("training"),
         job.work / "checkpoint.pt",
-        f"{job.run.id}:{fingerprint('judge')}",
+        job.identity(),
         job.progress,
     )
     write_history(job.folder / "history.csv", result)

@@ -153,6 +153,9 @@ def _locked(path: Path) -> int | None:
             return descriptor
     except (BlockingIOError, FileNotFoundError):
         pass
+    except OSError as error:
+        os.close(descriptor)
+        raise _unusable(path, error) from error
     os.close(descriptor)  # taken, or removed just now
     return None
 

@@ -14,7 +14,6 @@ from cdmrun.data.dataset import read_arrays
 from cdmrun.errors import UserError
 from cdmrun.files import write_with
 from cdmrun.stages.job import Job
-from cdmrun.stages.provenance import fingerprint
 from cdmrun.training import Interrupted, Progress, stop_requested
 
 #: What a part is: something that JSON can hold, and arrays by name.
@@ -39,7 +38,7 @@ class Parts:
     def __init__(self, job: Job, costs: Mapping[str, float]) -> None:
         self._job = job
         self._costs = dict(costs)
-        self._identity = f"{job.run.id}:{fingerprint(job.run.stage, *job.run.sources)}"
+        self._identity = job.identity()
         self._waiting = sum(self._costs.values())
         self._done = 0
         self._made, self._made_cost, self._made_seconds = 0, 0.0, 0.0
@@ -60,7 +59,7 @@ class Parts:
         Raises
         ------
         UserError
-            If it is, and was made by other code or for another config.
+            If it is, and was made by other code, for another config or of other inputs.
         """
         return self._read(name) is not None
 
@@ -98,7 +97,7 @@ class Parts:
         kept = json.loads(arrays.pop(_RECORD).tobytes()) if _RECORD in arrays else {}
         if kept.get("identity") != self._identity:
             raise UserError(
-                f"{path}: this part belongs to another config or another version of the code",
+                f"{path}: this part is of other inputs, another config or another version of the code",
                 f"delete {self._job.work}; the job then starts again from its first part",
             )
         return kept["record"], arrays

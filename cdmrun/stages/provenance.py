@@ -17,52 +17,37 @@ from cdmrun.plugins import installed_plugins
 
 PACKAGE = Path(__file__).parents[1]
 
-#: The source folders or files that decide what each stage computes.
+#: What whoever asks a model depends on, and what draws clean training sequences.
+_MODELS = ("processes", "models", "data/chain.py", "stages/build.py", "stages/randomness.py")
+_CLEAN = ("training/sources.py", "stages/train.py")
+
+#: The source folders or files that decide what each stage computes; tests hold this against what stages import.
 SOURCES: dict[str, tuple[str, ...]] = {
     "fetch": ("data", "stages/fetch.py"),
     "judge": (
         *("metrics/ngram.py", "metrics/network_judge.py", "models/trunk.py", "models/operations.py"),
-        *("models/compiling.py", "training", "stages/judge.py", "stages/build.py"),
+        *("models/compiling.py", "training", "stages/judge.py", "stages/build.py", "stages/randomness.py"),
     ),
     "features": (
-        "metrics/features.py",
-        "metrics/image_features.py",
-        "metrics/frechet.py",
-        "metrics/chemnet.py",
-        "metrics/molecules.py",
-        "stages/features.py",
+        *("metrics/features.py", "metrics/image_features.py", "metrics/frechet.py", "metrics/chemnet.py"),
+        *("metrics/molecules.py", "stages/features.py"),
     ),
-    "anchor": ("metrics", "models/trunk.py", "models/operations.py", "stages/anchor.py", "stages/rows.py"),
-    "train": ("processes", "models", "training", "data/chain.py", "stages/train.py", "stages/build.py"),
-    "draw": (
-        *("processes", "models", "samplers", "data/chain.py", "stages/draw.py", "stages/blocks.py"),
-        "stages/build.py",
+    "anchor": (
+        *("metrics", "models/trunk.py", "models/operations.py", "processes/draws.py", "data/chain.py"),
+        *("data/leakage.py", "stages/anchor.py", "stages/features.py", "stages/rows.py", "stages/randomness.py"),
     ),
-    "label": (
-        *("processes", "models", "data/chain.py", "distill/labels.py", "distill/steps.py"),
-        *("stages/label.py", "stages/build.py"),
-    ),
-    "distill": (
-        *("processes", "models", "samplers", "data/chain.py", "training", "distill"),
-        *("stages/distill.py", "stages/build.py"),
-    ),
+    "train": (*_MODELS, "training", "stages/train.py"),
+    "draw": (*_MODELS, *_CLEAN, "samplers", "stages/draw.py", "stages/blocks.py"),
+    "label": (*_MODELS, *_CLEAN, "distill/labels.py", "distill/steps.py", "stages/label.py"),
+    "distill": (*_MODELS, "samplers", "training", "distill", "stages/train.py", "stages/distill.py"),
     "optimise": (
-        *("processes", "models", "samplers", "data/chain.py", "metrics/nll_bound.py", "metrics/exact.py"),
-        *("metrics/time_grids.py", "stages/optimise.py", "stages/build.py"),
+        *(*_MODELS, *_CLEAN, "samplers", "metrics/nll_bound.py", "metrics/exact.py", "metrics/time_grids.py"),
+        "stages/optimise.py",
     ),
-    "sample": (
-        *("processes", "models", "samplers", "data/chain.py", "stages/sample.py", "stages/blocks.py"),
-        "stages/build.py",
-    ),
+    "sample": (*_MODELS, "samplers", "stages/sample.py", "stages/blocks.py"),
     "evaluate": (
-        "processes",
-        "models",
-        "samplers",
-        "data/chain.py",
-        "metrics",
-        "stages/evaluate.py",
+        *(*_MODELS, "samplers", "metrics", "data/leakage.py", "stages/evaluate.py", "stages/features.py"),
         "stages/rows.py",
-        "stages/build.py",
     ),
 }
 

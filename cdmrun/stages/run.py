@@ -59,6 +59,7 @@ def _make(job: Job) -> None:
     if job.group.leads:
         clear_leftovers(job.folder)
     began = time.monotonic()
+    _ = job.input_contents  # as they are now: the stage reads them next
     try:
         importlib.import_module(f"cdmrun.stages.{job.run.stage}").run(job)
     except Interrupted as stop:

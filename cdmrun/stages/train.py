@@ -16,7 +16,6 @@ from cdmrun.processes import ForwardProcess
 from cdmrun.stages.build import build_process, build_settings, network_shape
 from cdmrun.stages.history import write_history
 from cdmrun.stages.job import Job
-from cdmrun.stages.provenance import fingerprint
 from cdmrun.training import TrainResult, train
 from cdmrun.training.denoising import Denoising
 from cdmrun.training.score_entropy import ScoreEntropy
@@ -45,9 +44,9 @@ def run(job: Job) -> None:
             model,
             objective,
             settings,
-            job.config["seed"],
+            job.stream("training"),
             job.work / "checkpoint.pt",
-            f"{job.run.id}:{fingerprint('train', *job.run.sources)}",
+            job.identity(),
             job.progress,
             job.group,
         )

@@ -44,7 +44,7 @@ def load_checkpoint(path: Path, identity: str) -> dict[str, Any] | None:
         ) from error
     if not isinstance(state, dict) or state.get("identity") != identity:
         raise UserError(
-            f"{path}: this checkpoint belongs to another training or another version of the code",
+            f"{path}: this checkpoint is of another training, other inputs or another version of the code",
             "delete the file; the training then starts again from its first step",
         )
     return state

@@ -97,7 +97,7 @@ def rollout_pairs(
 ) -> PairSource:
     """Data noised to one of several levels, and what a teacher's long sampler made of it, seen at a time below.
 
-    A row is an exact draw from data's x_level and the teacher's p^θ_{0|level}(· | x_level). Any time t below the level
+    A row is a draw from data's x_level and of what the teacher's analytic steps make of it. Any time t below the level
     is reached by the bridge between the two: the Markov decomposition of docs/distillation.md, with the teacher's
     kernels from the level on. A pair at t is made from a row drawn evenly among all whose level is t or more, so that
     each row serves many times and every use hides other positions.

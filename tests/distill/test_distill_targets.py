@@ -39,6 +39,7 @@ from cdmrun.distill import (
     label_arrays,
 )
 from cdmrun.distill.divergences import DIVERGENCES
+from cdmrun.distill.labels import Labelled
 from cdmrun.distill.steps import StepBatch
 from cdmrun.models import EnumeratedTeacher
 from cdmrun.processes import time_grid
@@ -234,3 +235,16 @@ def test_the_average_goes_the_rest_of_the_way() -> None:
     averaged.logits.data[..., 2] += 50.0
     x, t = torch.zeros(9, 2, dtype=torch.long), torch.full((9,), 0.5, dtype=torch.float64)
     assert torch.equal(objective._continued(x, t, t, generator()), student.sequences[[2] * 9])
+
+
+@pytest.mark.parametrize("vocabulary", [2**15 - 1, 2**15, 40_000])
+def test_kept_labels_hold_every_token_and_the_mask(vocabulary: int) -> None:
+    last = torch.tensor([[vocabulary - 1, 0]])
+    masked, one = torch.full_like(last, vocabulary), torch.ones(1, dtype=torch.float64)
+    label = torch.zeros(1, 1, vocabulary)
+    made = Labelled(
+        last, masked, masked == vocabulary, last[:, 1:], torch.ones(1, 1), label, StepBatch(one, 0 * one, one)
+    )
+    found = KeptLabels(label_arrays(made), nfe=[1])(1, generator(0))
+    assert torch.equal(found.x, last)
+    assert torch.equal(found.x_t, masked)

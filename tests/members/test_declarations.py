@@ -40,6 +40,12 @@ def test_the_schema_lists_nothing_that_is_not_registered() -> None:
 
 
 @every_member
+def test_editors_need_no_more_than_the_file(kind: str, name: str) -> None:
+    """Options in a declaration are for plugins: who reads schema.json alone would take the member for a mistake."""
+    assert (kind, name) in registry().plugins or find(kind, name).options is None
+
+
+@every_member
 def test_the_documentation_names_it(kind: str, name: str) -> None:
     if (kind, name) in registry().plugins:
         assert find(kind, name).description

@@ -34,3 +34,10 @@ def test_rare_categories_are_pooled() -> None:
 def test_its_limits() -> None:
     assert chi2_p(np.array([0, 1]), np.array([1.0, 0.0])) == 0.0, "what the law forbids has happened"
     assert math.isnan(chi2_p(np.zeros(50, dtype=int), np.array([1.0, 0.0])))
+
+
+def test_a_pool_that_is_itself_rare_takes_another_category_in() -> None:
+    """One of ten states that are expected a tenth of a time in all is no alarm."""
+    law = np.array([0.5, 0.4999, *np.full(10, 0.00001)])
+    codes = np.repeat([0, 1, 2], [500, 499, 1])
+    assert chi2_p(codes, law / law.sum()) > 0.9

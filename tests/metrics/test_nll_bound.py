@@ -8,10 +8,13 @@ import torch
 from science_cases import KINDS, Case, generator, make_case
 from test_exact import SAMPLERS, nll_bound_of, samplers, teacher_of
 
-from cdmrun.metrics.nll_bound import Bound, nll_bound
+from cdmrun.metrics.exact import analyse
+from cdmrun.metrics.excess import excess_nll_bound
+from cdmrun.metrics.nll_bound import Bound, StepDraw, forward_pair, nll_bound, step_terms
 from cdmrun.models import NetworkModel, NetworkShape
 from cdmrun.models.families import families
-from cdmrun.samplers import Sampler, analytic_sampler, student_sampler
+from cdmrun.processes.enumeration import enumerate_states
+from cdmrun.samplers import Sampler, TransitionKernel, analytic_sampler, student_sampler, tau_leaping_sampler
 from cdmrun.training.sources import table_source
 
 DRAWS = 3000
@@ -103,3 +106,36 @@ def test_sequences_and_steps_add_up_to_the_bound(nfe: int) -> None:
     assert float(bound.sequences.std()) / math.sqrt(600) == pytest.approx(bound.stderr, abs=1e-12)
     assert sum(term.bits_per_token for term in bound.steps) == pytest.approx(bound.bits_per_token, abs=1e-12)
     assert len(bound.steps) == nfe
+
+
+@pytest.mark.parametrize("schedule", ["loglinear", "geometric"])
+def test_a_prior_that_lacks_what_is_left_makes_the_bound_infinite(schedule: str) -> None:
+    """Tokens that no mask hides at t = 1: samplers begin with masks alone, so they forbid that start."""
+    case = make_case("absorbing", V=3, L=2, schedule=schedule, seed=7, alpha_min=0.01)
+    sampler, x_0 = analytic_sampler(teacher_of(case), 2), held_out(case, 8)
+    assert nll_bound(sampler, x_0, generator(2)).bits_per_token == math.inf
+    assert excess_nll_bound(sampler, teacher_of(case), x_0, generator(2)).bits_per_token == math.inf
+    assert analyse(sampler, teacher_of(case)).kl_bound == math.inf
+
+
+def test_samplers_are_scored_at_the_same_states() -> None:
+    """One kernel or two, with random numbers of their own or without: so differences have no more noise."""
+    case = make_case("absorbing", V=3, L=2, seed=7, alpha_min=0.0)
+    x_0 = enumerate_states(3, 2)
+    teacher = teacher_of(case)
+
+    def states(sampler: Sampler) -> dict[tuple[float, ...], list[int]]:
+        seen = {}
+
+        def cost(kernel: TransitionKernel, at: StepDraw, own: torch.Generator) -> torch.Tensor:
+            torch.rand(3, generator=own)
+            for clean, x_s, x_t, t, s in zip(*at, strict=True):
+                seen[(*clean.tolist(), float(t), float(s))] = [*x_s.tolist(), *x_t.tolist()]
+            return torch.zeros(len(at.x_0), dtype=torch.float64)
+
+        step_terms(sampler, x_0, forward_pair(sampler.process), cost, generator(2))
+        return seen
+
+    expected = states(analytic_sampler(teacher, 3))
+    assert len(expected) == 3 * len(x_0)
+    assert states(tau_leaping_sampler(teacher, 3)) == expected  # its last step is another kernel

@@ -10,7 +10,7 @@ import pytest
 import torch
 from hypothesis import given
 from hypothesis import strategies as st
-from science_cases import KINDS, SCHEDULES, Case, cases, make_case, ordered_times, quick, times
+from science_cases import KINDS, SCHEDULES, Case, cases, generator, make_case, ordered_times, quick, times
 from science_reference import Array, leap, walk
 from scipy.stats import skellam
 
@@ -28,6 +28,7 @@ from cdmrun.samplers import (
     tau_leaping_sampler,
 )
 from cdmrun.samplers.compound_poisson import clamped_compound_poisson
+from cdmrun.samplers.leap import Leap
 
 
 def teacher_of(case: Case, table: Array | None = None) -> EnumeratedTeacher:
@@ -235,3 +236,14 @@ def test_step_and_clean_students_are_one_for_an_exact_absorbing_teacher(case: Ca
     torch.testing.assert_close(
         StepStudent(teacher).rows(*args)[possible], CleanStudent(teacher).rows(*args)[possible], atol=1e-12, rtol=0
     )
+
+
+def test_what_is_drawn_beyond_the_window_has_the_law_that_is_scored() -> None:
+    """Thousands of jumps without a direction: both are of the leap that fits."""
+    expected = torch.tensor([3.3e4, 0.0, 3.3e4], dtype=torch.float64).expand(20_000, 1, 3)
+    x = torch.ones(20_000, 1, dtype=torch.long)
+    leap = Leap("rate", "poisson")
+    law = leap.laws(expected[:1], x[:1])[0, 0]
+    drawn = leap.draw(expected, x, generator(3)).flatten()
+    shares = torch.bincount(drawn, minlength=3).double() / len(drawn)
+    torch.testing.assert_close(shares, law, rtol=0, atol=4 * 0.5 / len(drawn) ** 0.5)

@@ -73,11 +73,21 @@ def test_mistakes_are_found_where_they_are(files: Write, errors: Errors, data: s
     assert found[0].removeprefix("a.yaml:").startswith(expected), found[0]
 
 
-def test_levels_of_ones_own_take_poisson_jumps(files: Write) -> None:
-    for ordinal, jumps in (("true", "poisson"), ("false", "any_jump")):
-        text = spec(f"{{kind: array, file: rows.npy, ordinal: {ordinal}}}").replace("absorbing}", "uniform}")
-        (resolved,) = load_specs([files(text)])
-        assert resolved.spec["baselines"]["tau_leaping"]["jumps"] == jumps
+@pytest.mark.parametrize(
+    ("process", "ordinal", "jumps"),
+    [
+        ("gaussian", "true", "poisson"),
+        ("birth_death", "true", "poisson"),
+        ("uniform", "true", "any_jump"),  # its jumps go anywhere: they do not add up
+        ("uniform", "false", "any_jump"),
+    ],
+)
+def test_levels_of_ones_own_take_poisson_jumps_where_they_add_up(
+    files: Write, process: str, ordinal: str, jumps: str
+) -> None:
+    text = spec(f"{{kind: array, file: rows.npy, ordinal: {ordinal}}}").replace("absorbing}", f"{process}}}")
+    (resolved,) = load_specs([files(text)])
+    assert resolved.spec["baselines"]["tau_leaping"]["jumps"] == jumps
 
 
 def test_identity_is_by_content(files: Write) -> None:

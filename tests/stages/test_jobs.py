@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import json
 import resource
@@ -18,7 +19,7 @@ from workflow_cases import PATIENCE, TINY, environment, plan_into, run_command
 
 from cdmrun import cli
 from cdmrun.errors import UserError
-from cdmrun.files import sha256_of
+from cdmrun.files import sha256_of, write_json
 from cdmrun.spec.plan_types import Plan
 from cdmrun.stages.job import exclusive
 from cdmrun.stages.run import run_stage
@@ -320,9 +321,32 @@ def test_checkpoint_of_other_code_is_refused(
     interrupted: Interrupted, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     products, _, _ = interrupted.stopped(tmp_path / "stopped", signal.SIGTERM)
-    monkeypatch.setattr("cdmrun.stages.distill.fingerprint", lambda stage: "another")
+    monkeypatch.setattr("cdmrun.stages.provenance.fingerprint", lambda stage, *sources: "another")
     with pytest.raises(UserError, match="another version of the code"):
         products.make("students")
+
+
+def test_checkpoint_of_another_teacher_is_refused(interrupted: Interrupted, tmp_path: Path) -> None:
+    """Else the student would be half of the one and half of the other, and its manifest name the latter alone."""
+    products, _, _ = interrupted.stopped(tmp_path / "stopped", signal.SIGTERM)
+    manifest = products.out / products.key("teachers/") / "manifest.json"
+    held = json.loads(manifest.read_text())
+    held["outputs"]["model.safetensors"] = "0" * 64
+    write_json(manifest, held)
+    with pytest.raises(UserError, match="other inputs"):
+        products.make("students")
+
+
+def test_a_file_system_without_locks_is_named_with_a_remedy(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refused(descriptor: object, operation: int) -> None:
+        raise OSError(errno.ENOLCK, "No locks available")
+
+    monkeypatch.setattr("fcntl.flock", refused)
+    refused_kindly = pytest.raises(
+        UserError, match=r"product: this file system has no locks: No locks(.|\n)*cluster\.md"
+    )
+    with refused_kindly, exclusive(tmp_path / "product"):
+        pass
 
 
 def test_time_is_not_part_of_a_product(complete: Products) -> None:

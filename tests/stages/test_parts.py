@@ -15,7 +15,8 @@ import pytest
 from workflow_cases import PATIENCE, environment, plan_into, run_command
 
 from cdmrun.errors import UserError
-from cdmrun.files import sha256_of
+from cdmrun.files import sha256_of, write_json
+from cdmrun.spec.accepted import accept
 from cdmrun.spec.plan_types import Plan
 from cdmrun.stages.run import run_stage
 
@@ -123,9 +124,22 @@ def test_a_scoring_that_is_asked_to_stop_ends_cleanly_and_goes_on(
 
 def test_parts_of_other_code_are_refused(many: Many, monkeypatch: pytest.MonkeyPatch) -> None:
     many.stop("sample", many.samples, "nfe-8-block-0", signal.SIGTERM)
-    monkeypatch.setattr("cdmrun.stages.parts.fingerprint", lambda stage, *sources: "another")
-    refused = r"nfe-1-block-0\.npz: this part belongs to another config or another version of the code(.|\n)*delete "
+    monkeypatch.setattr("cdmrun.stages.provenance.fingerprint", lambda stage, *sources: "another")
+    refused = (
+        r"nfe-1-block-0\.npz: this part is of other inputs, another config or another version of the code(.|\n)*delete "
+    )
     with pytest.raises(UserError, match=refused):
+        many.make("samples")
+
+
+def test_parts_of_another_teacher_are_refused(many: Many) -> None:
+    """Else a product would be half of one and half of the other, and its manifest name the latter alone."""
+    many.stop("sample", many.samples, "nfe-8-block-0", signal.SIGTERM)
+    teacher = many.out / many.plan.runs[many.samples].inputs["teacher"]
+    manifest = json.loads((teacher / "manifest.json").read_text())
+    manifest["outputs"]["model.safetensors"] = "0" * 64
+    write_json(teacher / "manifest.json", manifest)
+    with pytest.raises(UserError, match=r"nfe-1-block-0\.npz: this part is of other inputs(.|\n)*delete "):
         many.make("samples")
 
 
@@ -137,7 +151,7 @@ def test_damaged_and_foreign_parts_are_refused(many: Many) -> None:
         many.make("samples")
     with open(path, "wb") as stream:
         np.savez(stream, samples=np.zeros((256, 4), dtype=np.uint8))
-    with pytest.raises(UserError, match=r"nfe-1-block-0\.npz: this part belongs to another config"):
+    with pytest.raises(UserError, match=r"nfe-1-block-0\.npz: this part is of other inputs, another config"):
         many.make("samples")
 
 
@@ -189,6 +203,19 @@ def test_a_deleted_manifest_stays_away_if_anything_is_different(whole: Many, man
     many.make("samples")
     assert samples.stat().st_mtime_ns != before
     assert sha256_of(samples) == sha256_of(whole.out / many.samples / "samples.npz")
+
+
+def test_a_deleted_manifest_comes_back_if_somebody_vouches_for_the_code(whole: Many, many: Many) -> None:
+    shutil.copytree(whole.out / whole.samples, many.out / many.samples)
+    folder = many.out / many.samples
+    copy, now = folder / ".manifest.json", json.loads((folder / "manifest.json").read_text())["code"]["fingerprint"]
+    (folder / "manifest.json").unlink()
+    copy.write_text(copy.read_text().replace(now, "0" * 12))
+    accept(folder, made_by="0" * 12, now=now, reason="names only")
+    before = (folder / "samples.npz").stat().st_mtime_ns
+    many.make("samples")
+    assert (folder / "samples.npz").stat().st_mtime_ns == before
+    assert (folder / "manifest.json").read_text() == copy.read_text()
 
 
 def test_temporary_files_of_a_killed_job_are_cleared(many: Many) -> None:

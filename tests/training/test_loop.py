@@ -351,10 +351,10 @@ def test_flipped_bytes_never_end_in_a_traceback(tmp_path: Path) -> None:
 
 def test_a_checkpoint_of_another_training_is_refused(tmp_path: Path) -> None:
     path = _checkpoint(tmp_path)
-    with pytest.raises(UserError, match="belongs to another training"):
+    with pytest.raises(UserError, match="is of another training"):
         load_checkpoint(path, "you")
     save_checkpoint(path, [1, 2])  # type: ignore[arg-type]
-    with pytest.raises(UserError, match="belongs to another training"):
+    with pytest.raises(UserError, match="is of another training"):
         load_checkpoint(path, "me")
 
 
