@@ -25,7 +25,7 @@ _HOME: dict[str, str] = {
             "ConditionalModel EnumeratedTeacher EvaluationCounter ExactTeacher JointDistribution MarkovTeacher"
             " NetworkModel NetworkShape load_model save_model"
         ),
-        "cdmrun.models.families": "Autoregressive Factorized HiddenMarkov Joint Mixture",
+        "cdmrun.models.families": "Autoregressive Factorized HiddenMarkov Joint Markov Mixture",
         "cdmrun.samplers": (
             "FirstHitting Sampler Step TransitionKernel Uniformization analytic_sampler student_kernel"
             " student_sampler tau_leaping_sampler theta_sampler"
@@ -97,6 +97,7 @@ if TYPE_CHECKING:
     from cdmrun.models.families import Factorized as Factorized
     from cdmrun.models.families import HiddenMarkov as HiddenMarkov
     from cdmrun.models.families import Joint as Joint
+    from cdmrun.models.families import Markov as Markov
     from cdmrun.models.families import Mixture as Mixture
     from cdmrun.processes import Absorbing as Absorbing
     from cdmrun.processes import Constant as Constant

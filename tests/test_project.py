@@ -8,7 +8,9 @@ import shlex
 import subprocess
 import sys
 import tomllib
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any, cast
 
 import frozen_ids
 import pytest
@@ -19,7 +21,10 @@ from workflow_cases import write_words
 
 import cdmrun
 from cdmrun import cli
+from cdmrun.commands.common import chosen_specs
+from cdmrun.spec.explain import find_run
 from cdmrun.spec.plan import build_plan
+from cdmrun.spec.schema import SCHEMA_PATH, walk
 
 README = (REPOSITORY / "README.md").read_text()
 BLOCKS = re.findall(r"```(\w+)\n(.*?)```", README, re.DOTALL)
@@ -47,12 +52,41 @@ def test_make_alone_lists_the_targets() -> None:
         assert f"make {target} " in shown
 
 
-@pytest.mark.parametrize("line", commands("cdmrun"))
-def test_cdmrun_lines_of_the_readme_parse(line: str) -> None:
-    """Every option and argument is one that the command has; nothing is run."""
+def examples() -> list[str]:
+    """The lines that the help texts of commands give as examples."""
+    group = typer.main.get_command(cli.app)
+    texts = [command.help or "" for command in group.commands.values()]  # type: ignore[attr-defined]
+    return re.findall(r"Example: \[cyan\](cdmrun .*?)\[/cyan\]", "\n".join(texts))
+
+
+def parsed(line: str) -> dict[str, Any]:
+    """What the line gives its command, if every option and argument is one that the command has; nothing is run."""
     _, name, *arguments = shlex.split(line)
     command = typer.main.get_command(cli.app)
-    command.get_command(None, name).make_context(name, arguments)  # type: ignore[attr-defined]
+    context = command.get_command(None, name).make_context(name, arguments)  # type: ignore[attr-defined]
+    return cast(dict[str, Any], context.params)
+
+
+def runs_named(given: Mapping[str, Any]) -> list[str]:
+    """The words among a command's arguments that mean runs."""
+    words = [given.get("run"), given.get("left"), given.get("right"), *(given.get("runs") or ())]
+    return [word for word in words if word and not word.endswith(".yaml")]
+
+
+def test_readme_and_help_show_commands_that_name_runs() -> None:
+    """There is something for the test below to look up."""
+    assert any(runs_named(parsed(line)) for line in commands("cdmrun"))
+    assert {line.split()[1] for line in examples() if runs_named(parsed(line))} == {"explain", "accept", "redo"}
+
+
+@pytest.mark.parametrize("line", sorted({*commands("cdmrun"), *examples()}))
+def test_cdmrun_lines_of_readme_and_help_mean_something(line: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They parse, and a run that is named is one run, no more, of the specs that the command looks into."""
+    monkeypatch.chdir(REPOSITORY)
+    given = parsed(line)
+    for word in runs_named(given):
+        specs = [Path(spec) for spec in given["specs"] or ()]
+        assert find_run(build_plan(chosen_specs(specs)), word).key.startswith(word)
 
 
 def test_library_snippet_runs() -> None:
@@ -73,6 +107,18 @@ def test_specs_in_documents_are_valid(document: str, tmp_path: Path) -> None:
         path = tmp_path / f"{number}.yaml"
         path.write_text(text)
         assert build_plan([path]).runs
+
+
+def test_the_document_lists_what_no_id_depends_on() -> None:
+    """As keys that the schema marks; paths of files, which are marked too, it names in words."""
+    (sentence,) = re.findall(r"Not part of any id: .*?\.\s", (REPOSITORY / "docs/specs.md").read_text(), re.DOTALL)
+    marked = {
+        name
+        for schema in walk(json.loads(SCHEMA_PATH.read_text()))
+        for name, below in schema.get("properties", {}).items()
+        if below.get("x-identity") is False and not below.get("x-path")
+    }
+    assert {key.rpartition(".")[2] for key in re.findall(r"`([\w.]+)`", sentence)} == marked
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)

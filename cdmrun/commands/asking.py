@@ -128,7 +128,7 @@ def explain(run: Run, specs: Specs = None, out: Out = RESULTS) -> None:
 
     A run_id from a table's CSV does as well, also of a run that no spec asks for any more.
 
-    Example: [cyan]cdmrun explain students/cdm-markov-kjv specs/text-absorbing.yaml[/cyan]
+    Example: [cyan]cdmrun explain teachers/network-absorbing-kjv specs/text-absorbing.yaml[/cyan]
     """
     from cdmrun.manage.asking import ask
     from cdmrun.spec.show_run import explanation

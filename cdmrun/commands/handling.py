@@ -89,7 +89,7 @@ def redo(
 
     Tables and report that show them go, too. Refuses while a job is at work on one of them.
 
-    Example: [cyan]cdmrun redo students/cdm-markov-kjv --dry-run[/cyan]
+    Example: [cyan]cdmrun redo teachers/network-absorbing-kjv --dry-run[/cyan]
     """
     from cdmrun.manage.redoing import redo as take_away
 

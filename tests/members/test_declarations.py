@@ -16,7 +16,17 @@ from workflow_cases import REPOSITORY
 import cdmrun.members
 from cdmrun.errors import UserError
 from cdmrun.processes import make_schedule
-from cdmrun.registry import FamilyMember, ProcessMember, SamplerMember, find, implementation, names, registry, sources
+from cdmrun.registry import (
+    KINDS,
+    FamilyMember,
+    ProcessMember,
+    SamplerMember,
+    find,
+    implementation,
+    names,
+    registry,
+    sources,
+)
 from cdmrun.spec.fragments import DISPATCH
 from cdmrun.spec.schema import branches, section, whole_schema
 
@@ -52,6 +62,12 @@ def test_the_documentation_names_it(kind: str, name: str) -> None:
         return
     documents = "".join((REPOSITORY / "docs" / document).read_text() for document in ("specs.md", "laboratory.md"))
     assert re.search(rf"`[^`\n]*\b{name}\b[^`\n]*`", documents), f"docs/specs.md does not mention `{name}`"
+
+
+def test_the_tutorial_names_what_no_option_may_be_called() -> None:
+    paragraphs = (REPOSITORY / "docs/extending.md").read_text().split("\n\n")
+    (keys,) = (text for text in paragraphs if text.startswith("Keys that all of a kind share"))
+    assert {name for kind in KINDS for name in kind.shared} <= set(re.findall(r"`(\w+)`", keys))
 
 
 @every_member

@@ -9,6 +9,7 @@ from cdmrun.models.families.base import Head, JointDistribution
 from cdmrun.models.families.factorized import Factorized, FactorizedHead
 from cdmrun.models.families.hmm import HiddenMarkov, HiddenMarkovHead
 from cdmrun.models.families.joint import Joint, JointHead
+from cdmrun.models.families.markov import Markov, MarkovHead
 from cdmrun.models.families.mixture import Mixture, MixtureHead
 from cdmrun.registry import implementation, names
 
@@ -35,6 +36,8 @@ __all__ = [
     "Joint",
     "JointDistribution",
     "JointHead",
+    "Markov",
+    "MarkovHead",
     "Mixture",
     "MixtureHead",
     "families",
