@@ -62,7 +62,7 @@ def gc(
     yes: Annotated[bool, typer.Option("--yes", "-y", help="Do not ask.")] = False,
     out: Out = RESULTS,
 ) -> None:
-    """Delete products that none of the specs asks for, and what complete trainings left in work/.
+    """Delete products, tables and figures that none of the specs asks for, and what complete trainings left in work/.
 
     Never touches what a job holds, what cdmrun did not make, or anything outside the results folder.
 

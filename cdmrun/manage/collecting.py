@@ -8,7 +8,7 @@ from pathlib import Path
 import typer
 
 from cdmrun.errors import UserError
-from cdmrun.manage.garbage import Garbage, find_garbage, remove
+from cdmrun.manage.garbage import Garbage, find_garbage, find_old_tables, remove
 from cdmrun.spec.plan import build_plan
 
 
@@ -35,7 +35,8 @@ def collect_garbage(specs: Sequence[Path], out: Path, dry_run: bool = False, yes
     """
     if not out.is_dir():
         raise no_results(out)
-    found = find_garbage(out, build_plan(specs).runs)
+    plan = build_plan(specs)
+    found = find_garbage(out, plan.runs) + find_old_tables(out, [experiment.name for experiment in plan.experiments])
     for one in found:
         typer.echo(f"{size_text(one.size):>10}  {one.what:<10}  {one.key}{'  (in use, stays)' if one.in_use else ''}")
     free = [one for one in found if not one.in_use]
@@ -67,8 +68,12 @@ def size_text(size: int) -> str:
 
 
 def _counted(found: Sequence[Garbage]) -> str:
-    kinds = {"product": "products", "unfinished": "unfinished products", "card": "cards", "work": "work folders"}
+    kinds = {
+        "product": "product%s",
+        "unfinished": "unfinished product%s",
+        "card": "card%s",
+        "work": "work folder%s",
+        "tables": "set%s of tables",
+    }
     counts = {kind: sum(one.what == kind for one in found) for kind in kinds}
-    return ", ".join(
-        f"{count} {kinds[kind] if count != 1 else kinds[kind][:-1]}" for kind, count in counts.items() if count
-    )
+    return ", ".join(f"{count} {kinds[kind] % ('s' * (count != 1))}" for kind, count in counts.items() if count)

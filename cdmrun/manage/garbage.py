@@ -19,12 +19,14 @@ from cdmrun.errors import UserError
 from cdmrun.files import LOCK, is_locked
 from cdmrun.manage.records import manifest_of, record_of, recorded_keys
 from cdmrun.spec.cards import card_path
+from cdmrun.spec.shown import cards_of
+from cdmrun.spec.written import list_path, listed_experiments, listed_files, present
 
 
 @dataclass(frozen=True)
 class Garbage:
-    """Something to remove: a ``product``, an ``unfinished`` one, the ``card`` of a run that never began, or the
-    ``work`` folder that a complete and wanted product no longer needs.
+    """Something to remove: a ``product``, an ``unfinished`` one, the ``card`` of a run that never began, the ``work``
+    folder that a complete and wanted product no longer needs, or the ``tables`` and figures of an experiment.
 
     ``paths`` lie below the results folder; ``size`` is in bytes, what hides behind links not counted.
     """
@@ -57,6 +59,23 @@ def find_garbage(out: Path, wanted: Collection[str]) -> list[Garbage]:
                 found.append(Garbage(key, "work", (work,), _size(work), _in_use(folder)))
         elif record_of(out, key) is not None:
             found.append(garbage_of(out, key, card_path(out, key)))
+    return found
+
+
+def find_old_tables(out: Path, wanted: Collection[str]) -> list[Garbage]:
+    """Return tables and figures of experiments that are not among those ``wanted``, in order.
+
+    Only what lists say was written of them (`cdmrun.spec.written`); record of what it shows, log and benchmark go too.
+    """
+    found = []
+    kept = {*listed_files(out, *wanted)}
+    for name in listed_experiments(out):
+        if name not in wanted:
+            files = present(out, {*listed_files(out, name)} - kept)
+            beside = (out / f"logs/tables/{name}.log", out / f"benchmarks/tables/{name}.tsv")
+            more = (*beside, *cards_of(out, name), list_path(out, name))
+            paths = (*files, *(p for p in more if os.path.lexists(p) and _stays_inside(out, p)))
+            found.append(Garbage(f"tables/{name}.*, figures/{name}-*", "tables", paths, sum(map(_size, paths))))
     return found
 
 

@@ -35,7 +35,7 @@ from cdmrun.report.steps import STEP_COLUMNS, collect_steps, worse_table
 from cdmrun.report.steps_figure import draw_steps
 from cdmrun.report.summary import SUMMARY_COLUMNS, summarise
 from cdmrun.report.tables import Table, build_tables
-from cdmrun.spec import shown
+from cdmrun.spec import shown, written
 from cdmrun.spec.plan_types import Experiment, Plan
 
 
@@ -45,6 +45,7 @@ def write_tables(
     """Write ``tables/NAME.{scores.csv,summary.csv,gains.csv,enough.csv,md,tex}`` and ``figures/NAME-*``.
 
     Where the spec asks for orders also ``tables/NAME.orders.csv``, where scores have steps ``tables/NAME.steps.csv``.
+    Files that an earlier call wrote of an experiment and this one does not are removed.
 
     Parameters
     ----------
@@ -68,15 +69,17 @@ def write_tables(
         If products are missing and ``partial`` is False, or a file cannot be written.
     """
     out = Path(out)
-    written: list[Path] = []
+    paths: list[Path] = []
     for experiment, files in made_files(plan, out, partial, fingerprint, timing):
         shown.forget(out, experiment.name)
+        written.add_files(out, experiment.name, files)
         for path, content in files.items():
             write_atomic(out / path, content)
-            written.append(out / path)
+            paths.append(out / path)
+        written.drop_others(out, experiment.name, files)
         if timing and not missing_scores(replace(plan, experiments=(experiment,)), out):
             shown.record(out, experiment.name, [experiment])
-    return written
+    return paths
 
 
 def made_files(
@@ -97,6 +100,7 @@ def write_report(
     out = Path(out)
     sections = []
     for made in _make(plan, out, partial, fingerprint, with_png=False, jobs=jobs):  # the page shows the SVG
+        written.add_files(out, made.experiment.name, [f"figures/{file.name}" for file in made.sample_files])
         for file in made.sample_files:
             write_atomic(out / "figures" / file.name, file.content)  # the page leads to them
         section = Section(

@@ -57,11 +57,20 @@ def wanted(out: Path, name: str, experiments: Sequence[Experiment], products: Se
     card, shown
         A file with what is asked for, and whether the products show just that. If not, the card is newer than they are.
     """
-    text, card = describe(*experiments), Path(out) / CARDS / "shown" / f"{name}.json"
+    text, card = describe(*experiments), _card(out, name)
     shown = _read(_record(out, name)) == text
     if _read(card) != text or not (shown or _is_newer(card, products)):
         write_atomic(card, text)
     return card, shown
+
+
+def cards_of(out: Path, name: str) -> tuple[Path, Path]:
+    """Where it is written what tables are to show, and what they show."""
+    return _card(out, name), _record(out, name)
+
+
+def _card(out: Path, name: str) -> Path:
+    return Path(out) / CARDS / "shown" / f"{name}.json"
 
 
 def _record(out: Path, name: str) -> Path:

@@ -16,6 +16,7 @@ from cdmrun.errors import UserError
 from cdmrun.manage.collecting import collect_garbage, size_text
 from cdmrun.manage.garbage import find_garbage, remove
 from cdmrun.spec.plan_types import Plan
+from cdmrun.spec.written import add_files
 
 from .conftest import RING, KeyOf, Results
 
@@ -163,6 +164,34 @@ def test_the_talk(results: Results, two: tuple[Plan, Plan], capsys: pytest.Captu
     assert capsys.readouterr().out.endswith(f"({total} bytes) freed\n")
     assert not any((results.out / key).exists() for key in alone)
     collect_garbage([Path("a.yaml")], results.out)
+    assert capsys.readouterr().out == "nothing to delete\n"
+
+
+def test_tables_of_experiments_that_no_spec_asks_for_go(results: Results, capsys: pytest.CaptureFixture[str]) -> None:
+    """By the lists of what was written; without one, of an earlier version, nothing is known of them."""
+    results.products(results.plan(results.spec()))
+    for name in ("ring", "gone", "ring-before"):
+        for file in (f"tables/{name}.md", f"figures/{name}-tv-vs-nfe.png", f"logs/tables/{name}.log"):
+            results.file(file, "x" * 10)
+    for name in ("ring", "gone"):
+        add_files(results.out, name, [f"tables/{name}.md", f"figures/{name}-tv-vs-nfe.png"])
+        results.file(f".plan/shown/{name}.json", "what")
+        results.file(f".plan/shown/{name}.made", "what")
+    add_files(results.out, "gone", ["tables/ring.md", "../../a.yaml"])
+    specs = [Path("a.yaml")]
+    collect_garbage(specs, results.out, dry_run=True)
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[0].endswith("  tables      tables/gone.*, figures/gone-*")
+    assert shown[1].startswith("1 set of tables: ")
+    assert (results.out / "tables/gone.md").exists()
+    before = {path for path in results.folder.rglob("*") if path.is_file()}
+    collect_garbage(specs, results.out, yes=True)
+    gone = before - {path for path in results.folder.rglob("*") if path.is_file()}
+    plan = {results.out / f".plan/shown/gone.{end}" for end in ("json", "made", "files")}
+    files = {results.out / file for file in ("tables/gone.md", "figures/gone-tv-vs-nfe.png", "logs/tables/gone.log")}
+    assert gone == plan | files
+    capsys.readouterr()
+    collect_garbage(specs, results.out, yes=True)
     assert capsys.readouterr().out == "nothing to delete\n"
 
 
