@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import json
+import re
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
-from workflow_cases import seconds_of_programs
+from workflow_cases import REPOSITORY, seconds_of_programs
 
 from cdmrun import cli
 from cdmrun.commands import asking
@@ -293,7 +294,7 @@ def test_user_errors_are_messages_on_stderr(call) -> None:  # type: ignore[no-un
     [
         (OSError(28, "No space left on device", "x/y"), "x/y: No space left", 1),
         (MemoryError(), "out of memory", 1),
-        (KeyboardInterrupt(), "", 130),
+        (KeyboardInterrupt(), "interrupted; what is complete is kept, run it again to go on", 130),
     ],
 )
 def test_accidents_are_messages(
@@ -306,6 +307,21 @@ def test_accidents_are_messages(
     result = call("plan")
     assert result.code == code
     assert word in result.err
+
+
+def test_a_reader_that_goes_away_is_no_accident() -> None:
+    """As `cdmrun … | head` does: no word of it, and not status 0."""
+    program = [str(Path(sys.executable).parent / "cdmrun"), "schema", "--text"]
+    with subprocess.Popen(program, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        process.stdout.close()
+        assert process.stderr is not None
+        assert process.stderr.read() == ""
+    assert process.returncode == 1
+
+
+def test_every_job_of_the_workflow_may_start_warm() -> None:
+    assert set(re.findall(r'shell: f"cdmrun (\w+) ', (REPOSITORY / "Snakefile").read_text())) == set(cli.JOBS)
 
 
 def test_every_command_has_an_example(call) -> None:  # type: ignore[no-untyped-def]

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 import array
 import contextlib
+import errno
 import fcntl
 import hashlib
 import json
 import os
+import resource
 import signal
 import socket
 import subprocess
@@ -31,6 +33,12 @@ FOR_STAGES = (signal.SIGTERM, signal.SIGUSR1)
 
 #: What a terminal sends; whoever ignores these (nohup) wants the job to.
 FROM_TERMINALS = (signal.SIGINT, signal.SIGHUP)
+
+#: In the nursery's folder.
+SOCKET = "socket"
+
+#: Bytes of a socket's path, of which Linux keeps 108 with the zero at the end.
+_LONGEST = 107
 
 #: Places where processes that outlive their job are not welcome.
 ELSEWHERE = ("SLURM_JOB_ID", "TORCHELASTIC_RUN_ID", "KUBERNETES_SERVICE_HOST")
@@ -71,11 +79,13 @@ def run(arguments: Sequence[str]) -> int | None:
 
 
 def folder() -> Path:
-    """Where the nursery of this user, this Python and its search path has its socket; nobody else may enter."""
+    """Where the nursery for processes like this one has its socket; nobody but this user may enter."""
     base = Path(os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir())
     where = os.environ.get("PYTHONPATH", "")  # plugins may be installed there
-    name = hashlib.sha256(f"{sys.executable}:{sys.prefix}:{where}".encode()).hexdigest()[:12]
+    name = hashlib.sha256(f"{sys.executable}:{sys.prefix}:{where}:{_inherited()}".encode()).hexdigest()[:12]
     path = base / f"cdmrun-{os.getuid()}-{name}"
+    if len(os.fsencode(path / SOCKET)) > _LONGEST:
+        raise OSError(errno.ENAMETOOLONG, "too long for the name of a socket", str(path))
     path.mkdir(mode=0o700, exist_ok=True)
     status = path.lstat()
     if status.st_uid != os.getuid() or status.st_mode & 0o077 or path.is_symlink():
@@ -83,18 +93,31 @@ def folder() -> Path:
     return path
 
 
+def _inherited() -> str:
+    """What a process has from the one that started it and no request can hand over.
+
+    A nursery's children have it from whoever started the nursery, first of all jobs, perhaps under ``taskset`` or
+    ``nohup``. A job with anything else needs a nursery of its own.
+    """
+    mask = os.umask(0o077)
+    os.umask(mask)
+    limits = {name: resource.getrlimit(getattr(resource, name)) for name in dir(resource) if name.startswith("RLIMIT_")}
+    ignored = [int(number) for number in FROM_TERMINALS if signal.getsignal(number) is signal.SIG_IGN]
+    return repr((sorted(os.sched_getaffinity(0)), mask, os.getpriority(os.PRIO_PROCESS, 0), limits, ignored))
+
+
 def _connect() -> socket.socket | None:
     """A connection to the nursery, which is started if there is none."""
     try:
         home = folder()
-        found = _reach(home / "socket")
+        found = _reach(home / SOCKET)
         if found is not None:
             return found
         with open(home / "lock", "w") as lock:
             fcntl.flock(lock, fcntl.LOCK_EX)  # one of several jobs that come at once starts it
-            found = _reach(home / "socket")
+            found = _reach(home / SOCKET)
             if found is None and _start(home):
-                found = _reach(home / "socket")
+                found = _reach(home / SOCKET)
             return found
     except OSError:
         return None
@@ -115,7 +138,7 @@ def _start(home: Path) -> bool:
     reader, writer = os.pipe()
     with open(home / "log", "wb") as log:
         subprocess.Popen(
-            [sys.executable, "-P", "-m", "cdmrun.warm.nursery", str(home / "socket"), str(writer)],
+            [sys.executable, "-P", "-m", "cdmrun.warm.nursery", str(home / SOCKET), str(writer)],
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=log,

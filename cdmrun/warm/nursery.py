@@ -165,6 +165,9 @@ def _run_command() -> int:
             return end.code or 0
         print(end.code, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:  # so early that cdmrun was not there to say it
+        print("interrupted; nothing had begun", file=sys.stderr)
+        return 130
     except BaseException:
         traceback.print_exc()
         return 1

@@ -40,6 +40,12 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("w")
 
 
+@pytest.fixture
+def place(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Where a test's own nursery lives; with a short name, since sockets have room for no other."""
+    return tmp_path_factory.mktemp("w")
+
+
 def surroundings(home: Path, warm: bool) -> dict[str, str]:
     return {**environment(), "XDG_RUNTIME_DIR": str(home), client.SWITCH: "1" if warm else "0"}
 
@@ -193,8 +199,103 @@ def test_an_idle_nursery_ends_and_leaves_nothing(tmp_path: Path) -> None:
     assert not path.exists()
 
 
-def test_a_folder_that_others_may_enter_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("XDG_RUNTIME_DIR", str(tmp_path))
+def test_a_child_has_the_umask_of_its_own_job(tmp_path: Path, place: Path) -> None:
+    """…and not of the job that the nursery was started for."""
+    for name, mask in (("first", 0o022), ("second", 0o077)):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "a.yaml").write_text(SPEC.replace("STEPS", "3"))
+        data = next(iter(plan_into(folder / "results", folder / "a.yaml").runs.values()))
+        job = command(data.stage, data.key, "--out", "results", "--threads", "1")
+        subprocess.run(job, cwd=folder, env=surroundings(place, True), umask=mask, timeout=PATIENCE, check=True)
+        assert (folder / "results" / data.key / "manifest.json").stat().st_mode & 0o777 == 0o666 & ~mask
+
+
+#: Prints where the nursery of its like lives.
+PLACE = [sys.executable, "-c", "from cdmrun.warm import client; print(client.folder())"]
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        ["nice", "-n", "3"],
+        ["env", "--ignore-signal=INT"],
+        ["env", "--ignore-signal=HUP"],
+        ["sh", "-c", 'umask 027; exec "$@"', "sh"],
+        ["sh", "-c", 'ulimit -n 200; exec "$@"', "sh"],
+        [sys.executable, "-c", "import os, sys; os.sched_setaffinity(0, {ONE}); os.execv(sys.argv[1], sys.argv[1:])"],
+    ],
+    ids=["nice value", "SIGINT", "SIGHUP", "umask", "limit", "affinity"],
+)
+def test_jobs_share_a_nursery_only_with_their_like(prefix: list[str], place: Path) -> None:
+    if "ONE" in prefix[-1] and len(os.sched_getaffinity(0)) == 1:
+        pytest.skip("there is but one core")
+    prefix = [word.replace("ONE", str(min(os.sched_getaffinity(0)))) for word in prefix]
+    env = surroundings(place, True)
+    places = [
+        subprocess.check_output([*before, *PLACE], cwd=place, env=env, text=True) for before in ([], [], prefix, prefix)
+    ]
+    assert places[0] == places[1] != places[2] == places[3]
+
+
+def test_where_no_socket_fits_no_nursery_is_started(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One would load for seconds and end at its socket, with all other jobs waiting for it."""
+    deep = tmp_path / ("x" * 100)
+    deep.mkdir()
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(deep))
+    assert client.run(["status"]) is None
+    assert not list(deep.iterdir())
+
+
+#: Whatever started the tests: shells have what they start in the background ignore SIGINT.
+INTERRUPTIBLE = ["env", "--default-signal=INT"]
+
+
+def _interrupt(process: subprocess.Popen[str]) -> None:
+    """Ctrl-C, once, and the process says so, once."""
+    process.send_signal(signal.SIGINT)
+    _, said = process.communicate(timeout=PATIENCE)
+    assert process.returncode == 130
+    assert "Traceback" not in said
+    assert said.count("interrupted; what is complete is kept, run it again to go on") == 1
+
+
+@pytest.mark.parametrize("warm", [True, False])
+def test_an_interrupted_job_says_so(warm: bool, tmp_path: Path, home: Path) -> None:
+    """A job that waits for another runner, which the test is."""
+    (tmp_path / "a.yaml").write_text(SPEC.replace("STEPS", "3"))
+    data = next(iter(plan_into(tmp_path / "results", tmp_path / "a.yaml").runs.values()))
+    (tmp_path / "results" / data.key).mkdir(parents=True)
+    with open(tmp_path / "results" / data.key / ".lock", "w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        process = subprocess.Popen(
+            [*INTERRUPTIBLE, *command(data.stage, data.key, "--out", "results")],
+            cwd=tmp_path,
+            env=surroundings(home, warm),
+            stderr=subprocess.PIPE,
+            text=True,
+        )
+        assert "another runner is at work here" in process.stderr.readline()  # type: ignore[union-attr]
+        _interrupt(process)
+
+
+def test_interrupted_while_the_nursery_loads_it_says_so(tmp_path: Path, place: Path) -> None:
+    process = subprocess.Popen(
+        [*INTERRUPTIBLE, *command("train", "teachers/none-00000000")],
+        cwd=tmp_path,
+        env=surroundings(place, True),
+        stderr=subprocess.PIPE,
+        text=True,
+    )
+    deadline = time.monotonic() + PATIENCE
+    while not list(place.glob("cdmrun-*/log")):
+        assert time.monotonic() < deadline, "no nursery is started"
+        time.sleep(0.01)
+    _interrupt(process)
+
+
+def test_a_folder_that_others_may_enter_is_not_used(place: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("XDG_RUNTIME_DIR", str(place))
     client.folder().chmod(0o777)
     with pytest.raises(PermissionError, match="own"):
         client.folder()
