@@ -42,9 +42,8 @@ def check(scores: pd.DataFrame) -> list[Finding]:
     findings: list[Finding] = []
     finders = (_missing, _non_finite, _nfe_mismatch, _missing_seeds, _one_seed, _zero_variance, _inconsistent, _timing)
     for name, group in scores.groupby("experiment", sort=False):
-        for finder in (*finders, _stale):
+        for finder in (*finders, _stale_code, _stale_upstream):
             kind = finder.__name__.strip("_").replace("_", "-")
-            kind = "stale-code" if kind == "stale" else kind
             findings.extend(Finding(str(name), kind, message) for message in finder(group))
     return findings
 
@@ -149,7 +148,15 @@ def _is_above(one: Mapping[Any, Any], other: Mapping[Any, Any]) -> bool:
     return bool(one["value"] - other["value"] > _TOLERANCE * (1.0 + size) + _STANDARD_ERRORS * math.hypot(0.0, *errors))
 
 
-def _stale(scores: pd.DataFrame) -> Iterator[str]:
-    old = scores[scores["status"] == "stale-code"].drop_duplicates("run_id")
-    for row in old.itertuples():
+def _stale_code(scores: pd.DataFrame) -> Iterator[str]:
+    for row in _with_status(scores, "stale-code"):
         yield f"{row.name}, seed {row.seed}: made by other code than the present ({row.run_id}), marked †"
+
+
+def _stale_upstream(scores: pd.DataFrame) -> Iterator[str]:
+    for row in _with_status(scores, "stale-upstream"):
+        yield f"{row.name}, seed {row.seed}: made from what is gone or was made anew since ({row.run_id}), marked †"
+
+
+def _with_status(scores: pd.DataFrame, status: str) -> Iterator[Any]:
+    yield from scores[scores["status"] == status].drop_duplicates("run_id").itertuples()

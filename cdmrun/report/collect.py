@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -11,6 +11,7 @@ import pandas as pd
 from cdmrun.errors import UserError
 from cdmrun.files import read_map
 from cdmrun.spec.accepted import is_stale
+from cdmrun.spec.lineage import due_again
 from cdmrun.spec.plan_types import Entry, Experiment, Plan, Run, workflow_command
 
 SCORE_COLUMNS = [
@@ -38,7 +39,8 @@ def collect(plan: Plan, out: Path, partial: bool, fingerprint: Fingerprint | Non
         With True, an entry without a finished scores product gives rows with ``status`` "missing" and no value.
     fingerprint
         Current fingerprint of a stage's code. Where given, rows whose scores, or anything that these were made from,
-        were made by other code have ``status`` "stale-code", unless somebody vouches for it (`cdmrun accept`).
+        were made by other code have ``status`` "stale-code", unless somebody vouches for it (`cdmrun accept`). With or
+        without, rows of what is to be made again (`cdmrun.spec.lineage`) have "stale-upstream".
 
     Returns
     -------
@@ -53,13 +55,14 @@ def collect(plan: Plan, out: Path, partial: bool, fingerprint: Fingerprint | Non
     if missing and not partial:
         raise incomplete(plan, out, missing, ", or ask for what there is with --partial")
     stale = _Stale(plan, out, fingerprint or (lambda stage, *sources: None))
+    again = due_again(plan, out)
     rows: list[dict[str, Any]] = []
     for experiment in plan.experiments:
         for entry in experiment.entries:
             if entry.scores in missing:
                 rows.extend(_missing_rows(experiment, entry))
             else:
-                rows.extend(_score_rows(entry, out, stale))
+                rows.extend(_score_rows(entry, out, _status(entry, stale, again)))
     frame = pd.DataFrame(rows, columns=SCORE_COLUMNS + MEMORY_COLUMNS)
     numbers = ["value", "stderr", "seconds_per_sample", "nfe_counted"]
     return frame.astype(dict.fromkeys(numbers, float))
@@ -112,8 +115,12 @@ def reference_value(references: pd.DataFrame, experiment: str, metric: str, what
     return float(found["value"].iloc[0]) if len(found) else None
 
 
-def _score_rows(entry: Entry, out: Path, stale: Callable[[str], bool]) -> Iterator[dict[str, Any]]:
+def _status(entry: Entry, stale: Callable[[str], bool], again: Collection[str]) -> str:
     status = "stale-code" if any(map(stale, (entry.scores, entry.samples, entry.model))) else "fresh"
+    return "stale-upstream" if entry.scores in again else status
+
+
+def _score_rows(entry: Entry, out: Path, status: str) -> Iterator[dict[str, Any]]:
     for score in read_map(out / entry.scores / "scores.json", "scores")["scores"]:
         yield {**_labels(entry), **score, "status": status}
 

@@ -37,10 +37,10 @@ def summarise(scores: pd.DataFrame) -> pd.DataFrame:
     for keys, group in present.groupby([*LINE_COLUMNS, "nfe", "metric"], sort=False, dropna=False):
         mean, low, high = interval(group["value"].tolist(), group["stderr"].tolist())
         weakest = max(group["estimate"], key=lambda e: _WEAKEST_LAST.index(e) if e in _WEAKEST_LAST else -1)
-        stale = (group["status"] == "stale-code").any()
+        status = max(group["status"])  # of fresh, stale-code and stale-upstream the last that there is
         runs = ";".join(group["run_id"])
         values = (mean, low, high, len(group), group["unit"].iloc[0], weakest, _median(group), runs)
-        memory = ("stale-code" if stale else "fresh", group["role"].iloc[0], group["nfe_counted"].mean())
+        memory = (status, group["role"].iloc[0], group["nfe_counted"].mean())
         rows.append((*keys, *values, *memory))
     frame = pd.DataFrame(rows, columns=[*SUMMARY_COLUMNS, "status", "role", "nfe_counted"])
     numbers = ("mean", "ci_low", "ci_high", "seconds_per_sample", "nfe_counted")

@@ -22,7 +22,7 @@ SECONDS_HEADING = "seconds per sample"
 
 @dataclass(frozen=True)
 class Cell:
-    """One cell: a number, whether it is the best of its column beyond noise, whether older code made it.
+    """One cell: a number, whether it is the best of its column beyond noise, whether it is stale in any way.
 
     ``noise`` says that a difference is within noise. ``runs`` are the keys of the scores behind the number, one a seed:
     `cdmrun explain` takes them.
@@ -166,7 +166,8 @@ def cell_of(row: Mapping[Any, Any] | None) -> Cell:
     if row is None:
         return Cell()
     half = (row["ci_high"] - row["ci_low"]) / 2
-    return Cell(number(row["mean"], half), stale=row.get("status") == "stale-code", runs=runs_of(row.get("run_id")))
+    stale = str(row.get("status")).startswith("stale")
+    return Cell(number(row["mean"], half), stale=stale, runs=runs_of(row.get("run_id")))
 
 
 def runs_of(run_id: str | None) -> tuple[str, ...]:

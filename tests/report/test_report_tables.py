@@ -13,12 +13,14 @@ from made_up_results import LINES, Builder, nll, value_of
 
 from cdmrun.errors import UserError
 from cdmrun.report.build import write_tables
+from cdmrun.report.checks import check
 from cdmrun.report.collect import SCORE_COLUMNS, collect, collect_references
 from cdmrun.report.gains import gains, gains_table
 from cdmrun.report.markdown import table_markdown
 from cdmrun.report.pairs import Pairs
 from cdmrun.report.summary import SUMMARY_COLUMNS, summarise
 from cdmrun.report.tables import build_tables
+from cdmrun.spec.written import listed_files
 
 METRICS = ("nll_bound", "entropy")
 NO_FIGURES = {"tables": [{"rows": ["method", "family"], "columns": "nfe", "values": list(METRICS)}], "figures": []}
@@ -213,6 +215,29 @@ def test_gains_without_a_baseline_are_no_table(builder: Builder) -> None:
     write_tables(plan, builder.out)
 
 
+def test_figures_that_are_no_longer_asked_for_go(builder: Builder) -> None:
+    """Else they would stay with the numbers of then; a file of the user's beside them stays."""
+    tables = NO_FIGURES["tables"]
+
+    def written(*metrics: str) -> set[str]:
+        figures = [{"x": "nfe", "y": metric, "hue": "name"} for metric in metrics]
+        builder.experiments.clear()
+        builder.experiment("text", METRICS, report={"tables": tables, "figures": figures}, lines=LINES[:2], seeds=(0,))
+        return {str(path.relative_to(builder.out)) for path in write_tables(builder.plan(), builder.out)}
+
+    def there() -> set[str]:
+        files = [*builder.out.glob("tables/*"), *builder.out.glob("figures/*")]
+        return {str(path.relative_to(builder.out)) for path in files}
+
+    first = written("nll_bound", "entropy")
+    assert {"figures/text-nll_bound-vs-nfe.png", "figures/text-nll_bound-vs-nfe.csv"} <= first == there()
+    (builder.out / "figures/text-mine.png").write_text("mine")
+    second = written("entropy")
+    assert second < first
+    assert there() == {*second, "figures/text-mine.png"}
+    assert listed_files(builder.out, "text") == sorted(second)
+
+
 def test_stale_code_is_marked(builder: Builder) -> None:
     experiment = builder.experiment("text", METRICS, report=NO_FIGURES)
     plan = builder.plan()
@@ -222,6 +247,27 @@ def test_stale_code_is_marked(builder: Builder) -> None:
     assert set(scores.loc[scores["role"] == "baseline", "status"]) == {"fresh"}
     table = build_tables(experiment, summarise(scores), collect_references(plan, builder.out))[0]
     assert cells_of(table_markdown(table), "cdm", "hmm")[1].endswith("†")
+
+
+def test_rows_of_what_was_made_again_otherwise_are_marked(builder: Builder) -> None:
+    experiment = builder.experiment("text", METRICS, report=NO_FIGURES)
+    plan = builder.plan()
+    (student,) = {entry.model for entry in experiment.entries if entry.name == "cdm-hmm" and entry.seed == 0}
+    for entry in experiment.entries:
+        if entry.model == student:
+            path = builder.out / entry.samples / "manifest.json"
+            manifest = json.loads(path.read_text())
+            path.write_text(json.dumps({**manifest, "input_contents": {"model": "of another student"}}))
+    scores = collect(plan, builder.out, True)
+    marked = scores[scores["status"] == "stale-upstream"]
+    assert set(marked["model"]) == {student}
+    assert set(scores["status"]) == {"fresh", "stale-upstream"}
+    table = build_tables(experiment, summarise(scores), collect_references(plan, builder.out))[0]
+    assert cells_of(table_markdown(table), "cdm", "hmm")[1].endswith("†"), "one seed of three is enough"
+    assert not cells_of(table_markdown(table), "cdm", "autoregressive")[1].endswith("†")
+    (finding,) = check(scores)
+    assert finding.kind == "stale-upstream"
+    assert "cdm-hmm, seed 0: made from what is gone or was made anew since (scores/cdm-hmm-text-" in finding.message
 
 
 def test_one_seed_uses_standard_errors(builder: Builder) -> None:
