@@ -94,8 +94,8 @@ def data(
 
 
 def _section(options: list[str]) -> dict[str, Any]:
-    """``key=value`` words as a map, values read as YAML."""
-    import yaml
+    """``key=value`` words as a map, values read as in a spec."""
+    from cdmrun.spec.yaml_loader import read_value
 
     section: dict[str, Any] = {}
     for word in options:
@@ -103,9 +103,10 @@ def _section(options: list[str]) -> dict[str, Any]:
         if not equals or not key:
             raise UserError(f"{word!r} is not key=value", "write e.g. levels=4")
         try:
-            section[key] = yaml.safe_load(value)
-        except yaml.YAMLError as error:
-            raise UserError(f"{word!r}: the value cannot be read", "write it as in a spec, e.g. levels=4") from error
+            section[key] = read_value(value)
+        except ValueError as error:
+            message = f"{word!r}: the value cannot be read: {error}"
+            raise UserError(message, "write it as in a spec, e.g. levels=4") from error
     return section
 
 

@@ -75,6 +75,24 @@ def load_yaml(path: Path) -> tuple[Node | None, list[SpecError]]:
     return root, builder.errors
 
 
+def read_value(text: str) -> Any:
+    """Return what a value means that stands by itself, on a command line say: the same as after a key of a spec.
+
+    Raises
+    ------
+    ValueError
+        If it cannot be read; says why.
+    """
+    builder = _Builder(Path())
+    try:
+        builder.run(text)
+    except _StopError as stop:
+        raise ValueError(stop.error.message) from None
+    if builder.errors:
+        raise ValueError(builder.errors[0].message)
+    return None if builder.root is None else builder.root.plain()
+
+
 def scalar(text: str) -> Any:
     """Return what a plain (unquoted) scalar means in the YAML 1.2 core schema.
 

@@ -68,6 +68,16 @@ def test_data_of_ones_own(call, tmp_path: Path) -> None:  # type: ignore[no-unty
         assert told in out
 
 
+def test_values_mean_what_they_mean_in_a_spec(call) -> None:  # type: ignore[no-untyped-def]
+    """By YAML 1.1 `1e-1` is a text and `010` is eight."""
+    code, out, err = call("data", "potts_ring", "states=2", "length=010", "coupling=1e-1", "-n", "1")
+    assert (code, err) == (0, "")
+    assert "Potts ring of 10 sites, 2 states, coupling 0.1" in " ".join(out.split())
+    code, _, err = call("data", "array", "file=no")
+    assert code == 1
+    assert "no: No such file" in err
+
+
 def test_all_are_listed(call) -> None:  # type: ignore[no-untyped-def]
     _, out, _ = call("data")
     assert all(name in out for name in names("data"))
@@ -82,6 +92,8 @@ def test_all_are_listed(call) -> None:  # type: ignore[no-untyped-def]
         (("data", "mnits"), "did you mean 'mnist'"),
         (("data", "array", "file"), "is not key=value"),
         (("data", "array", "file=[1"), "cannot be read"),
+        (("data", "potts_ring", "coupling=.inf"), "cannot be read: .inf is not a finite number"),
+        (("data", "potts_ring", "states={a: 1, a: 2}"), "cannot be read: 'a' is given twice"),
         (("data", "array", "file=nowhere.npy"), "No such file"),
         (("data", "potts_ring", "sites=3"), "potts_ring has no such option"),
         (("fetch", "moleculs"), "did you mean 'molecules'"),
