@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
 import signal
@@ -68,9 +69,11 @@ class Pipeline:
 
     def __init__(self, config: Mapping[str, Any]) -> None:
         paths = _chosen(config)
-        self.out = _plain_folder(str(config.get("out", "results")))
+        self.out = _results_folder(config)
         self.plan = self._plan(paths)
         self.again = due_again(self.plan, Path(self.out))
+        for key in self.again:  # inputs come first
+            self._make_older(self.plan.runs[key])
         self.experiments = {experiment.name: experiment for experiment in self.plan.experiments}
         if self.again:
             print(
@@ -138,6 +141,20 @@ class Pipeline:
             file=sys.stderr,
         )
 
+    def _make_older(self, run: Run) -> None:
+        """Let Snakemake see that a product that is due is older than what it is made from, which is all it goes by.
+
+        An input that was copied here with its times (``rsync -a``) may be older than what stands on the one before it.
+        """
+        manifests = [Path(self.manifest(key)) for key in (*run.inputs.values(), run.key)]
+        try:
+            *inputs, own = (manifest.stat().st_mtime for manifest in manifests)
+            if max(inputs) <= own:
+                earlier = min(inputs) - 1.0  # a second, which every file system can tell
+                os.utime(manifests[-1], (earlier, earlier))
+        except OSError:
+            return  # an input is gone, which is reason enough; or the product is another user's, and stays as it is
+
     def _card(self, name: str, experiments: Sequence[Experiment], products: Sequence[Path]) -> Any:
         from snakemake.io import ancient
 
@@ -169,11 +186,25 @@ def _chosen(config: Mapping[str, Any]) -> list[Path]:
     return paths
 
 
-def _plain_folder(out: str) -> str:
-    """Return the name of a results folder; one that means something to a shell or to Snakemake ends the program."""
+def _results_folder(config: Mapping[str, Any]) -> str:
+    """The results folder that ``--config`` names, as short as it can be written; with none that can be used, the end.
+
+    Snakemake reads a name made of digits as a number and forgets how it was written: such a name ends the program, as
+    does one that means something to a shell or to Snakemake.
+    """
+    out = config.get("out", "results")
+    if not isinstance(out, str):
+        read = f"the number {out}" if isinstance(out, int | float) and not isinstance(out, bool) else repr(out)
+        _end(f"--config out=…: Snakemake has read this name as {read}; write it as a path, as in out=./2024_11_28")
+    _check_plain(out)
+    plain = os.path.normpath(out)  # Snakemake warns of // and ./ in each path
+    _check_plain(plain)
+    return plain
+
+
+def _check_plain(out: str) -> None:
     if not _PLAIN.fullmatch(out) or out.startswith("-"):
         _end(f"--config out={out!r}: a results folder's name may have letters, digits, spaces and . _ - / @ : + , = %")
-    return out
 
 
 def _end(message: str) -> NoReturn:

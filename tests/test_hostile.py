@@ -179,6 +179,22 @@ def test_snakemake_ends_with_that_message(tmp_path: Path) -> None:
     assert "Traceback" not in shown
 
 
+def test_snakemake_takes_digits_for_a_number(tmp_path: Path) -> None:
+    """It has forgotten by then how they were written; as a path they are a name, without a warning of Snakemake's."""
+    Path("a.yaml").write_text(SPEC)
+    code, shown = run_snakemake(tmp_path / "home", "a.yaml", "2024_11_28", "--dry-run")
+    assert code == 1
+    assert "Snakemake has read this name as the number 20241128" in shown
+    assert "Traceback" not in shown
+    for out in ("./2024_11_28", "results/"):
+        code, shown = run_snakemake(tmp_path / "home", "a.yaml", out, "--dry-run")
+        assert code == 0, shown
+        assert "teacher" in shown
+        assert "elative file path" not in shown
+        assert "double" not in shown
+    assert sorted(path.name for path in Path().iterdir()) == [".snakemake", "2024_11_28", "a.yaml", "results"]
+
+
 def test_a_spec_file_may_be_called_anything(tmp_path: Path) -> None:
     """Through the real rules: names of spec files get into shell commands of tables and report."""
     home = tmp_path / "home"

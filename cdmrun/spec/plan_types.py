@@ -130,5 +130,14 @@ def workflow_command(plan: Plan, out: Path) -> str:
     sources = [str(source) for source in dict.fromkeys(experiment.source for experiment in plan.experiments)]
     usual = sorted(sources) == sorted(map(str, Path("specs").glob("*.yaml")))
     config = [] if usual else [f"specs={','.join(sources)}"]
-    config += [] if out == Path("results") else [f"out={out}"]
+    config += [] if out == Path("results") else [f"out={_not_a_number(str(out))}"]
     return shlex.join(["snakemake", "--cores", "all", *(["--config", *config] if config else [])])
+
+
+def _not_a_number(name: str) -> str:
+    """A folder's name such that Snakemake reads a text: 2024_11_28 would be a number to it, and True no name."""
+    try:
+        float(name)
+    except ValueError:
+        return f"./{name}" if name in ("True", "False") else name
+    return f"./{name}"

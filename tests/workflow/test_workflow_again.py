@@ -8,7 +8,10 @@ import shutil
 from pathlib import Path
 
 import pytest
+from safetensors.torch import load_file, save_file
 from workflow_cases import REPOSITORY, TINY, edited, planned_jobs, run_command, run_workflow
+
+from cdmrun.files import sha256_of
 
 
 def test_without_snakemakes_memory(folder: Path, tmp_path: Path) -> None:
@@ -90,6 +93,61 @@ def test_redone_otherwise_it_takes_along_what_was_made_from_it(folder: Path, spe
     finally:
         manifest.write_text(kept)
         os.utime(manifest, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def replaced(product: Path) -> None:
+    """Put another student in a product's place, as a copy with its times (rsync -a) from elsewhere does."""
+    weights = load_file(product / "model.safetensors")
+    save_file({name: 0.5 * value for name, value in weights.items()}, product / "model.safetensors")
+    said = json.loads((product / "manifest.json").read_text())
+    said["outputs"]["model.safetensors"] = sha256_of(product / "model.safetensors")
+    for name in ("manifest.json", ".manifest.json"):
+        (product / name).write_text(json.dumps(said))
+        os.utime(product / name, (1.0e9, 1.0e9))
+
+
+def test_replaced_by_an_older_one_it_takes_along_what_was_made_from_it(folder: Path, tmp_path: Path) -> None:
+    """Snakemake goes by times: by those, what was made of the one before is newer than this one."""
+    shutil.copytree(folder / "results", tmp_path / "results")
+    spec = tmp_path / "tiny.yaml"
+    spec.write_text(TINY)
+    (student,) = (tmp_path / "results").glob("students/cdm-joint-*")
+    (scores,) = (tmp_path / "results").glob("scores/cdm-joint-*")
+    before = (scores / "scores.json").read_text()
+    replaced(student)
+    assert planned_jobs(tmp_path, spec) == {"samples": 1, "scores": 1, "table": 1, "report": 1}
+    done = run_workflow(tmp_path, spec)
+    assert done.returncode == 0, done.stderr
+    assert (scores / "scores.json").read_text() != before
+    assert planned_jobs(tmp_path, spec) == {}
+    assert "stand on what is gone" not in run_workflow(tmp_path, spec).stderr
+
+
+def test_of_another_input_it_is_made_again_though_the_input_is_as_ever(folder: Path, spec: Path) -> None:
+    """Samples copied from where they were made from another student; Snakemake knows this student's bytes."""
+    (samples,) = (folder / "results").glob("samples/cdm-joint-*/manifest.json")
+    kept = {path: (path.read_text(), path.stat()) for path in (folder / "results").glob("*/*/manifest.json")}
+    said = json.loads(samples.read_text())
+    said["input_contents"]["model"] = "0" * 64
+    try:
+        samples.write_text(json.dumps(said))
+        assert planned_jobs(folder, spec) == {"samples": 1, "scores": 1, "table": 1, "report": 1}
+    finally:
+        for path, (text, stat) in kept.items():
+            path.write_text(text)
+            os.utime(path, ns=(stat.st_atime_ns, stat.st_mtime_ns))
+
+
+def test_tables_without_seconds_are_written_anew_with_them(folder: Path, tmp_path: Path) -> None:
+    """Though Snakemake has seen the same scores, and the same card of what to show, in its last run."""
+    shutil.copytree(folder / "results", tmp_path / "results")
+    spec = tmp_path / "tiny.yaml"
+    spec.write_text(TINY)
+    edited(tmp_path, "name: tiny\n", "name: tiny\ntitle: A small one\n")
+    assert run_workflow(tmp_path, spec).returncode == 0
+    made = run_command("cdmrun", "table", spec, "--without-timing", "--out", tmp_path / "results")
+    assert made.returncode == 0, made.stderr
+    assert planned_jobs(tmp_path, spec) == {"table": 1, "report": 1}
 
 
 def test_partial_tables_are_completed(folder: Path, tmp_path: Path) -> None:
