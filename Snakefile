@@ -1,6 +1,6 @@
 # The pipeline at a glance:
 #
-#   data ──► judge ──► anchors ───────────────────────────────────────────────────────────┐
+#   data ──► judge, features ──► anchors ─────────────────────────────────────────────────┐
 #     │        └───────────────────────────────────────────────────────────────┐          │
 #     └────► teacher ──► draws, labels ──► student ──► grids ──► samples ──► scores ──► tables, figures ──► report
 #
