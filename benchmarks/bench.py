@@ -133,9 +133,14 @@ def of_peers(record: Mapping[str, Any]) -> Iterator[Line]:
 
 
 def of_students(found: Sequence[Mapping[str, Any]]) -> Iterator[Line]:
-    """The students that the teacher taught, where they reach its quality."""
+    """The students that the teacher taught: how much faster they reach its quality, or that they do not."""
     for each in found:
-        if each["metric"] == "nll_bound" and each["calls"] and not each["control"]:
+        if each["metric"] != "nll_bound" or each["control"]:
+            continue
+        if not each["calls"]:
+            what = f"{each['experiment']}, {each['name']}: quality of the teacher's {each['teacher_calls']} calls"
+            yield Line(what, 0.0, "not reached", f"≥ {STUDENT:g}× as fast", False)
+        else:
             calls = f"{each['calls']} call{'s' * (each['calls'] > 1)} for the teacher's {each['teacher_calls']}"
             what = f"{each['experiment']}, {each['name']}: times faster a sample, {calls}"
             times = each["times_faster"]

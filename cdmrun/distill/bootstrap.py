@@ -27,11 +27,11 @@ class BootstrapMatching(TeacherMatching):
 
     Parameters
     ----------
-    count
+    substeps
         K, into how many a step is divided.
     """
 
-    count: int
+    substeps: int
 
     def __post_init__(self) -> None:
         self.averaged = self.student
@@ -45,8 +45,8 @@ class BootstrapMatching(TeacherMatching):
         process = self.student.process
         step = self.steps.draw(self.batch, generator)
         end = step.end(self.student.matches)
-        number = torch.randint(1, self.count + 1, end.shape, generator=generator, device=generator.device)
-        upper, lower = (end + (step.t - end) * (k / self.count) for k in (number, number - 1))
+        number = torch.randint(1, self.substeps + 1, end.shape, generator=generator, device=generator.device)
+        upper, lower = (end + (step.t - end) * (k / self.substeps) for k in (number, number - 1))
         x_0 = self.source(self.batch, generator)
         x_t = process.noise(x_0, 0.0, upper, generator)
         with torch.no_grad():

@@ -14,7 +14,7 @@ import torch
 from torch import Tensor
 
 from cdmrun.distill.divergences import divergence
-from cdmrun.distill.steps import StepBatch, StepSchedule, substeps
+from cdmrun.distill.steps import StepBatch, StepSchedule, divided
 from cdmrun.models import ConditionalModel, NetworkModel
 from cdmrun.processes import Absorbing
 from cdmrun.processes.base import TINY
@@ -22,19 +22,19 @@ from cdmrun.processes.draws import draw_categorical
 from cdmrun.training.sources import Source
 
 
-def rounds(nfe: Sequence[int], start: int, count: int = 2) -> list[int]:
-    """Step counts of the students of each round, from ``start``/``count`` down to the smallest asked for.
+def rounds(nfe: Sequence[int], start: int, substeps: int = 2) -> list[int]:
+    """Step counts of the students of each round, from ``start``/``substeps`` down to the smallest asked for.
 
     >>> rounds([1, 2, 4, 8], start=16)
     [8, 4, 2, 1]
-    >>> rounds([1, 4], start=16, count=4)
+    >>> rounds([1, 4], start=16, substeps=4)
     [4, 1]
     """
     counts = []
-    n = start // count
+    n = start // substeps
     while n >= min(nfe):
         counts.append(n)
-        n //= count
+        n //= substeps
     return counts
 
 
@@ -53,7 +53,7 @@ class ComposedMatching:
     grid
         ``uniform``, ``cosine``, or ``released``, for the absorbing process: uniform, with the times at which SDTT's
         released code has the teacher take its steps (`released_links`).
-    count
+    substeps
         m, the teacher's steps in one of the student's.
     """
 
@@ -64,7 +64,7 @@ class ComposedMatching:
     batch: int
     compared_by: str = "forward_kl"
     grid: str = "uniform"
-    count: int = 2
+    substeps: int = 2
 
     def __post_init__(self) -> None:
         self.released = self.grid == "released"
@@ -98,7 +98,7 @@ class ComposedMatching:
         """
         process, x = self.student.process, x_t
         assert isinstance(process, Absorbing)
-        links = list(released_links(at.t, at.s, self.count) if self.released else self._links(at))
+        links = list(released_links(at.t, at.s, self.substeps) if self.released else self._links(at))
         law = target = self.teacher(x, links[0][0]).marginals()
         for (t, s), (next_t, _) in pairwise(links):
             x = draw_categorical(process.reverse_kernel(law, x, s, t), generator)
@@ -117,7 +117,7 @@ class ComposedMatching:
         return process.reverse_kernel(self.teacher(x, t).marginals(), x, s, t)
 
     def _links(self, at: StepBatch) -> Iterator[tuple[Tensor, Tensor]]:
-        return pairwise(substeps(at.t, at.s, self.count))
+        return pairwise(divided(at.t, at.s, self.substeps))
 
     def _compared(self, target: Tensor, log_student: Tensor) -> Tensor:
         log_target = target.clamp_min(1e-30).log()
@@ -128,14 +128,14 @@ class ComposedMatching:
         return divergence(self.compared_by).full(log_target, log_student)
 
 
-def released_links(t: Tensor, s: Tensor, count: int) -> Iterator[tuple[Tensor, Tensor]]:
+def released_links(t: Tensor, s: Tensor, substeps: int) -> Iterator[tuple[Tensor, Tensor]]:
     """The teacher's steps as SDTT's released code has them, each (from, to), in place of t → … → s.
 
     They should begin at a t + (1 − a) s with a = 1 − j/m. Written there is a t + (1 − t) s, with a evenly from 1 to 0,
     both ends included; each step has the intended width. At t = 1/2 and a width of 1/1024 the first begins at 0.749, so
     that fewer tokens are revealed than was meant. A step that would begin closer to 0 than its width reveals all.
     """
-    width = (t - s) / count
-    for j in range(count):
-        begin = t * (1.0 - j / (count - 1)) + (1.0 - t) * s
+    width = (t - s) / substeps
+    for j in range(substeps):
+        begin = t * (1.0 - j / (substeps - 1)) + (1.0 - t) * s
         yield torch.maximum(begin, width), (begin - width).clamp_min(0.0)

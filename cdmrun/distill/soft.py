@@ -23,7 +23,7 @@ from torch import Tensor
 from cdmrun.distill.cdm import FORWARD_KL, TeacherMatching, revealed_between, student_law
 from cdmrun.distill.divergences import Divergence
 from cdmrun.distill.labels import Labels
-from cdmrun.distill.steps import substeps
+from cdmrun.distill.steps import divided
 from cdmrun.models import ConditionalModel
 from cdmrun.processes.base import safe_divide
 from cdmrun.processes.draws import draw_categorical
@@ -66,7 +66,7 @@ class LastLinkMatching(TeacherMatching):
     of the steps before it.
     """
 
-    count: int
+    substeps: int
 
     def __call__(self, generator: torch.Generator) -> Tensor:
         process = self.student.process
@@ -74,7 +74,7 @@ class LastLinkMatching(TeacherMatching):
         x_0 = self.source(self.batch, generator)
         x_t = process.noise(x_0, 0.0, at.t, generator)
         with torch.no_grad():
-            laws = self._last_link(x_t, substeps(at.t, at.end(self.student.matches), self.count), generator)
+            laws = self._last_link(x_t, divided(at.t, at.end(self.student.matches), self.substeps), generator)
             x = draw_categorical(laws, generator)
             label = laws[..., : process.vocabulary]
             label = safe_divide(label, label.sum(-1, keepdim=True))  # given that the position is not left masked

@@ -59,6 +59,6 @@ class StepSchedule:
         return StepBatch(at[:, 0], at[:, 1], n)
 
 
-def substeps(t: Tensor, s: Tensor, count: int) -> list[Tensor]:
-    """The ``count`` + 1 times that divide each step evenly, from t down to s, each float64 [B]."""
-    return [s + (t - s) * (k / count) for k in range(count, -1, -1)]
+def divided(t: Tensor, s: Tensor, substeps: int) -> list[Tensor]:
+    """The ``substeps`` + 1 times that divide each step evenly, from t down to s, each float64 [B]."""
+    return [s + (t - s) * (k / substeps) for k in range(substeps, -1, -1)]

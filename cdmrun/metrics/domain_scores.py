@@ -16,7 +16,17 @@ from cdmrun.metrics.scoring import SampleSet, Score
 def validity(found: SampleSet) -> Score:
     """Share of the samples that are molecules."""
     share, count = molecules.validity(_molecules(found)), len(found.samples)
-    return Score(share, math.sqrt(share * (1.0 - share) / count))
+    return Score(share, share_error(share, count))
+
+
+def share_error(share: float, count: int) -> float:
+    """Standard error of a share of ``count`` samples after Agresti and Coull: none of many is not never for certain.
+
+    >>> share_error(0.5, 96), share_error(0.0, 96)
+    (0.05, 0.014)
+    """
+    middle = (share * count + 2.0) / (count + 4.0)
+    return math.sqrt(middle * (1.0 - middle) / (count + 4.0))
 
 
 def uniqueness(found: SampleSet) -> float:

@@ -20,6 +20,7 @@ from cdmrun.errors import UserError
 from cdmrun.files import read_map, write_json, write_with
 from cdmrun.metrics import chemnet
 from cdmrun.metrics.frechet import Moments, frechet_distance, moments
+from cdmrun.metrics.held_out import spread
 from cdmrun.metrics.image_features import ImageFeatures, train_features
 from cdmrun.metrics.molecules import canonical_smiles
 
@@ -84,7 +85,7 @@ def make_features(dataset: Dataset, config: Mapping[str, Any], folder: Path) -> 
         meta |= {"sha256": network.save(folder / NETWORK_FILE), "size": network.size, **trained}
     else:
         meta |= {"sha256": chemnet.weights_sha256(), "weights": "ChemNet of package fcd-torch"}
-    real = _spread(dataset.splits["test"], config["held_out"])
+    real = spread(dataset.splits["test"], config["held_out"])
     found = moments(_activations(real, dataset, network))
 
     def write(stream: BinaryIO) -> None:
@@ -111,9 +112,3 @@ def _activations(samples: Tokens, dataset: Dataset, network: ImageFeatures | Non
     if network is not None:
         return network.activations(samples)
     return chemnet.activations([molecule for molecule in canonical_smiles(samples, dataset) if molecule is not None])
-
-
-def _spread(sequences: Tokens, count: int) -> Tokens:
-    """At most ``count`` sequences, evenly spread over all: files may be sorted."""
-    chosen = np.linspace(0, len(sequences) - 1, min(count, len(sequences))).round().astype(int)
-    return sequences[chosen]

@@ -17,8 +17,9 @@ from cdmrun.processes import ForwardProcess
 from cdmrun.processes.base import TINY, safe_divide
 from cdmrun.processes.enumeration import check_enumerable, enumerate_states, push_table, state_codes
 
-#: Times whose laws over all states are kept.
-KEPT_TIMES = 4
+#: Bytes of laws over all states that are kept, each of one time: those of a long sampler, so that whoever draws many
+#: blocks works them out once, and seconds a sample do not depend on how many times there are.
+KEPT_BYTES = 256 * 2**20
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,11 @@ class LawAtTime:
 
     law: Tensor
     marginals: Tensor
+
+    @property
+    def bytes(self) -> int:
+        """What it takes in memory."""
+        return self.law.nbytes + self.marginals.nbytes
 
 
 class EnumeratedTeacher(ExactTeacher):
@@ -97,7 +103,8 @@ class EnumeratedTeacher(ExactTeacher):
         """p_t and all clean conditionals, by contracting the table axis by axis: C^(L+1) work, not V^L · C^L."""
         if t not in self._kept:
             self._kept[t] = self._contract(t)
-            if len(self._kept) > KEPT_TIMES:
+            most = max(4, KEPT_BYTES // self._kept[t].bytes)
+            if len(self._kept) > most:
                 self._kept.popitem(last=False)
         self._kept.move_to_end(t)
         return self._kept[t]

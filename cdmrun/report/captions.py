@@ -10,6 +10,8 @@ import pandas as pd
 
 from cdmrun.report.floor import FLOORED, factorised_floor, floor_sentence
 from cdmrun.report.lines import Line, lines_of
+from cdmrun.spec.metric_kinds import metric as metric_declaration
+from cdmrun.spec.metric_kinds import metric_names
 from cdmrun.spec.plan_types import Experiment
 
 _KINDS = {
@@ -36,8 +38,8 @@ _JUMPS = {
     "poisson": "poisson, Poisson numbers of jumps of every size are summed and clamped to the levels",
 }
 BOLD = (
-    "Bold: better than every other of its column by more than noise, p < 0.05 in pairs: by seed (Student t; from 6 "
-    "seeds on Wilcoxon), with one seed by held-out sequence where both scored the same."
+    "Bold: better than every other of its column by more than noise, p < 0.05 in pairs: by seed (Student t), "
+    "with one seed by held-out sequence where both scored the same."
 )
 _TWO_CALLS = ("theta_trapezoidal", "theta_rk2")
 
@@ -58,8 +60,7 @@ def caption(experiment: Experiment, summary: pd.DataFrame, metrics: Sequence[str
         parts.append("kl ≤ kl_bound for every sampler: how far they are apart is how loose the certificate is.")
         parts.append(floor_sentence(floor) if floor else "")
     evaluation = experiment.spec.get("evaluation", {})
-    if "samples" in evaluation:
-        parts.append(f"Sample metrics use {evaluation['samples']} samples a seed.")
+    parts.extend(_sizes(evaluation, metrics))
     parts.extend(_judged(evaluation, metrics))
     parts.extend(_variants(experiment))
     parts.extend(_looser(experiment, metrics))
@@ -99,7 +100,10 @@ def infinite_sentence(summary: pd.DataFrame, metric: str) -> str:
     infinite = own[own["mean"].abs() == math.inf]
     if infinite.empty:
         return ""
-    return f"{metric} is ∞ (one law forbids what the other has) for {places(infinite, own)}."
+    why = "one law forbids what the other has"
+    if (infinite["estimate"] == "estimate").all():
+        why = "fewer than two samples can be measured"
+    return f"{metric} is ∞ ({why}) for {places(infinite, own)}."
 
 
 def _kind(metric: str, kind: str, enumerated: bool) -> str:
@@ -114,6 +118,25 @@ def places(rows: pd.DataFrame, everything: pd.DataFrame) -> str:
         everywhere = len(group) == (everything["name"] == name).sum()
         found.append(str(name) if everywhere else f"{name} at NFE {_listed(sorted(group['nfe']))}")
     return _listed(found)
+
+
+def _sizes(evaluation: Mapping[str, Any], metrics: Sequence[str]) -> Iterator[str]:
+    """Of how many sequences each kind of metric is."""
+    known = [metric_declaration(name) for name in metrics if name in metric_names()]
+    reads = {one.reads for one in known}
+    sizes = {
+        "samples": ("samples", "Metrics of samples use {} samples a seed"),
+        "kernels": ("held_out", "bounds {} held-out sequences"),
+        "fills": ("infills", "infilling {}"),
+    }
+    parts = [text.format(evaluation[key]) for kind, (key, text) in sizes.items() if kind in reads and key in evaluation]
+    if parts:
+        sentence = "; ".join(parts)
+        yield f"{sentence[0].upper()}{sentence[1:]}."
+    if any(one.needs == "molecules" and one.name != "validity" for one in known):
+        yield "Of samples that are no molecules only validity speaks: where few are valid, the others are of those few."
+    if "self_bleu" in metrics:
+        yield "self_bleu is of a hundred of the samples, if there are so many."
 
 
 def _judged(evaluation: Mapping[str, Any], metrics: Sequence[str]) -> Iterator[str]:

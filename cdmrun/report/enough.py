@@ -109,8 +109,8 @@ def enough_table(experiment: Experiment, found: pd.DataFrame) -> Table | None:
     return Table(
         f"{TITLE}, {info.name}",
         f"Against the teacher's longest run, {goal}. No worse: the smallest NFE with a mean no worse than that. Within "
-        "noise: the smallest NFE that is not worse beyond noise (p < 0.05 in pairs, as for gains); with much noise "
-        "that is easily had. The other columns are of the first, or of the best NFE where it is not reached (in "
+        "noise: the smallest NFE that is not worse beyond noise (p < 0.05 in pairs, uncorrected); with much noise that "
+        "is easily had. The other columns are of the first, or of the best NFE where it is not reached (in "
         "brackets); the difference is positive where better than the long run. Times faster: seed by seed, geometric "
         "mean and 95 % interval.",
         tuple(names),

@@ -230,7 +230,7 @@ def _limit_decades(axes: Any, means: pd.Series) -> None:
 
 def _note(experiment: Experiment, summary: pd.DataFrame, data: pd.DataFrame, metric: str, with_orders: bool) -> str:
     """The caption: what is drawn besides the lines, and what is left out."""
-    parts = ["Bars: 95 % intervals."]
+    parts = ["Bars: 95 % intervals."] if data["ci_low"].lt(data["ci_high"]).any() else []
     if with_orders:
         parts.append(orders_sentence([metric], has_solvers(lines_of(experiment))))
         parts.append("Grey: what samplers of first and second order have.")

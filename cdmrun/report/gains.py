@@ -146,7 +146,6 @@ def _row(experiment: Experiment, metric: str, one: _Compared, p_holm: float, pai
 
 _TESTS = {
     "t": "Student t over seeds",
-    "wilcoxon": "Wilcoxon's signed ranks over seeds",
     "t over sequences": "Student t over held-out sequences, which says nothing about another training",
     "z": "independent standard errors",
 }
@@ -155,14 +154,21 @@ _TESTS = {
 def _tests(gain: pd.DataFrame) -> str:
     """How differences were tested, for the caption."""
     used = [text for test, text in _TESTS.items() if (gain["test"] == test).any()]
-    if not used:
-        return ""
-    return f"°: within noise, p ≥ {LEVEL} after Holm's correction over all of these; in pairs, {'; '.join(used)}."
+    parts = []
+    if used:
+        parts.append(
+            f"°: within noise, p ≥ {LEVEL} after Holm's correction over all of these; in pairs, {'; '.join(used)}."
+        )
+    if (gain["test"] == "").any():
+        parts.append(
+            "Gains without ± and without ° are of one training or one set of draws: nothing says how much is noise."
+        )
+    return " ".join(parts)
 
 
 def _gain_cell(row: Mapping[Any, Any] | None) -> Cell:
     if row is None:
         return Cell()
     half = (row["ci_high"] - row["ci_low"]) / 2 if math.isfinite(row["gain"]) else math.nan
-    noise = row["test"] != "exact" and not row["p_holm"] < LEVEL
+    noise = row["test"] not in ("exact", "") and not row["p_holm"] < LEVEL
     return Cell(number(row["gain"], half, signed=True), noise=noise)

@@ -84,6 +84,10 @@ class Pairs:
             return None
         gaps = [theirs - own for own, theirs in losses.values()]
         stderr, sequences = self._over_sequences(metric, one, other, list(losses))
+        if not all(map(math.isfinite, gaps)) and any(
+            side[seed]["estimate"] == "estimate" for side in (mine, others) for seed in losses
+        ):  # an infinite estimate had nothing to measure: the next draws may have
+            return Difference(sum(gaps), math.nan, math.nan, math.nan, len(gaps))
         if len(losses) > 1:
             found = over_seeds(gaps)
             return Difference(found.mean, found.low, found.high, found.p, found.n, found.test, stderr)

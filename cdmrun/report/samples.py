@@ -15,6 +15,7 @@ import numpy as np
 from cdmrun.data.dataset import Dataset
 from cdmrun.errors import UserError
 from cdmrun.metrics.chorales import read_score
+from cdmrun.metrics.held_out import spread
 from cdmrun.report.collect import is_complete
 from cdmrun.report.lines import Line, lines_of, of_entry
 from cdmrun.report.look import pretty
@@ -93,9 +94,8 @@ def sample_grid(plan: Plan, experiment: Experiment, out: Path) -> SampleGrid | N
     if dataset is None or not (dataset.alphabet or dataset.image_shape):
         return None
     shown = int(experiment.spec.get("report", {}).get("samples_shown", 6))
-    test = dataset.splits.get("test", np.empty((0, 0)))
-    spread = np.linspace(0, len(test) - 1, min(shown, len(test))).round().astype(int)
-    held_out = _show(test[spread], dataset, content) if len(test) else Shown()
+    test = dataset.splits.get("test", np.empty((0, 0), np.uint8))
+    held_out = _show(spread(test, shown), dataset, content) if len(test) else Shown()
     columns = tuple(sorted({nfe for entry in experiment.entries for nfe in entry.nfe}))
     rows, masked = [], False
     for line in lines_of(experiment):

@@ -11,6 +11,7 @@ import torch
 from cdmrun.data.dataset import Dataset, Tokens
 from cdmrun.files import write_json
 from cdmrun.metrics.anchors import independent_laws, independent_nll, independent_sequences
+from cdmrun.metrics.held_out import spread
 from cdmrun.metrics.infill import Completer, IndependentCompleter, InfillSet, Truth
 from cdmrun.metrics.judges import Judge, load_judge
 from cdmrun.metrics.scoring import SampleSet, true_entropy
@@ -62,7 +63,9 @@ def _of_sequences(
     """Scores of as many sequences as samplers draw; none of data that are a law alone."""
     if sequences is None or not len(sequences):
         return []
-    return sample_rows(names, SampleSet(sequences[: job.config.get("count")], dataset, judge, 0, features_of(job)))
+    return sample_rows(
+        names, SampleSet(spread(sequences, job.config.get("count")), dataset, judge, 0, features_of(job))
+    )
 
 
 def _of_independent_laws(dataset: Dataset, names: list[str]) -> list[Row]:
@@ -83,6 +86,6 @@ def _of_fills(job: Job, dataset: Dataset, names: list[str], completer: Callable[
     names = [name for name in names if metric(name).reads == "fills"]
     if not names:
         return []
-    truth = torch.from_numpy(dataset.splits["test"][: job.config["infills"]].astype(np.int64))
+    truth = torch.from_numpy(spread(dataset.splits["test"], job.config["infills"]).astype(np.int64))
     found = InfillSet(dataset, truth, completer(), lambda: torch.Generator().manual_seed(0))
     return [score_row(name, implementation("metric", name)(found)) for name in names]

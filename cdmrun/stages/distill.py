@@ -181,8 +181,8 @@ def progressive(task: Distillation) -> Mapping[str, str]:
         name = f"model-{nfe}"
         from_teacher = number > 0 or config["init"] == "teacher"  # after the first round the teacher is a student
         student = task.student({"kind": "factorized"}, "clean", teacher, from_teacher)
-        compared_by, grid, count = config["divergence"], config["grid"], config["substeps"]
-        objective = ComposedMatching(student, teacher, task.source, nfe, task.batch, compared_by, grid, count)
+        compared_by, grid, substeps = config["divergence"], config["grid"], config["substeps"]
+        objective = ComposedMatching(student, teacher, task.source, nfe, task.batch, compared_by, grid, substeps)
         task.train(student, objective, name, teacher)
         if nfe in config["nfe"]:
             names[str(nfe)] = name

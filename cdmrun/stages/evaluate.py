@@ -15,6 +15,7 @@ from cdmrun.data.dataset import Dataset, read_arrays
 from cdmrun.errors import UserError
 from cdmrun.files import read_map, write_json, write_with
 from cdmrun.metrics.exact_scores import ExactLaws, ExactScores
+from cdmrun.metrics.held_out import spread
 from cdmrun.metrics.infill import InfillSet, SamplerCompleter
 from cdmrun.metrics.judges import Judge, load_judge
 from cdmrun.metrics.nll_bound import BATCH
@@ -140,7 +141,7 @@ def _sampler_scores(
     """Scores that read the sampler's kernels or its law, not its samples."""
     held_out, split = None, job.config["held_out_split"]
     if split in dataset.splits:
-        sequences = dataset.splits[split][: job.config["held_out"]].astype(np.int64)
+        sequences = spread(dataset.splits[split], job.config["held_out"]).astype(np.int64)
         if not len(sequences):
             raise UserError(f"{dataset.name} has no {split} split", "take evaluation.held_out_split: test")
         held_out = torch.from_numpy(sequences).to(job.device)
@@ -161,7 +162,7 @@ def _infill_rows(job: Job, dataset: Dataset, sampler: Sampler) -> list[Row]:
     names = [name for name in job.config["metrics"] if metric(name).reads == "fills"]
     if not names:
         return []
-    sequences = dataset.splits["test"][: job.config["infills"]].astype(np.int64)
+    sequences = spread(dataset.splits["test"], job.config["infills"]).astype(np.int64)
     completer = SamplerCompleter(sampler, job.config["draws"])
     found = InfillSet(dataset, torch.from_numpy(sequences).to(job.device), completer, partial(job.generator, 11))
     rows = [score_row(name, implementation("metric", name)(found)) for name in names]

@@ -30,7 +30,7 @@ SOURCES: dict[str, tuple[str, ...]] = {
     ),
     "features": (
         *("metrics/features.py", "metrics/image_features.py", "metrics/frechet.py", "metrics/chemnet.py"),
-        *("metrics/molecules.py", "stages/features.py"),
+        *("metrics/molecules.py", "metrics/held_out.py", "stages/features.py"),
     ),
     "anchor": (
         *("metrics", "models/trunk.py", "models/operations.py", "processes/draws.py", "data/chain.py"),

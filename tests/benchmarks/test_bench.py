@@ -12,7 +12,7 @@ from typing import Any
 
 import compiled
 import pytest
-from bench import PARTS, of_runner
+from bench import PARTS, of_runner, of_students
 from compilers import Compiler, compiling_with
 from contenders import own_drawer, peers
 from frozen_ids import REPOSITORY
@@ -122,3 +122,14 @@ def test_each_case_is_measured_as_written_and_compiled() -> None:
     assert all(min(each.written.median, each.compiled.median) > 0 for each in found)
     assert all(math.isfinite(each.compile_seconds) for each in found)
     assert all(each.name in compiled.shown(found) for each in found)
+
+
+def test_a_student_that_does_not_reach_the_teacher_is_a_line_that_says_so() -> None:
+    common = {"experiment": "text", "metric": "nll_bound", "control": False, "teacher_calls": 64, "low": None}
+    found = [
+        {**common, "name": "good", "calls": 1, "times_faster": 50.0},
+        {**common, "name": "bad", "calls": None, "times_faster": 60.0},
+        {**common, "name": "data", "calls": None, "times_faster": 60.0, "control": True},
+    ]
+    lines = list(of_students(found))
+    assert [(line.measured, line.reached) for line in lines] == [("50.0×", True), ("not reached", False)]

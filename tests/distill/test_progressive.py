@@ -19,7 +19,7 @@ def test_rounds_halve() -> None:
     assert rounds([1, 2, 4, 8], start=16) == [8, 4, 2, 1]
     assert rounds([4], start=32) == [16, 8, 4]
     assert rounds([8], start=8) == []
-    assert rounds([2, 6, 18], start=162, count=3) == [54, 18, 6, 2]
+    assert rounds([2, 6, 18], start=162, substeps=3) == [54, 18, 6, 2]
 
 
 class Shifted(ConditionalModel):
@@ -41,20 +41,20 @@ def independent(kind: str) -> Case:
 
 
 def objective_of(
-    case: Case, divergence: str, nfe: int = 2, batch: int = 200, grid: str = "uniform", count: int = 2
+    case: Case, divergence: str, nfe: int = 2, batch: int = 200, grid: str = "uniform", substeps: int = 2
 ) -> tuple[Any, ComposedMatching]:
     teacher = EnumeratedTeacher(case.process, torch.from_numpy(case.table))
     student: Any = Shifted(teacher)
-    return student, ComposedMatching(student, teacher, table_source(case.table), nfe, batch, divergence, grid, count)
+    return student, ComposedMatching(student, teacher, table_source(case.table), nfe, batch, divergence, grid, substeps)
 
 
-@pytest.mark.parametrize(("grid", "count"), [("uniform", 2), ("uniform", 4), ("released", 2), ("released", 3)])
+@pytest.mark.parametrize(("grid", "substeps"), [("uniform", 2), ("uniform", 4), ("released", 2), ("released", 3)])
 @pytest.mark.parametrize("nfe", [1, 4])
 @pytest.mark.parametrize("divergence", ["forward_kl", "reverse_kl", "mse"])
 def test_independent_positions_lose_nothing_under_absorbing_noise(
-    divergence: str, nfe: int, grid: str, count: int
+    divergence: str, nfe: int, grid: str, substeps: int
 ) -> None:
-    student, objective = objective_of(independent("absorbing"), divergence, nfe, grid=grid, count=count)
+    student, objective = objective_of(independent("absorbing"), divergence, nfe, grid=grid, substeps=substeps)
     loss = objective(generator())
     loss.backward()
     assert float(loss.detach()) == pytest.approx(0.0, abs=1e-12)
@@ -70,11 +70,11 @@ def test_losses_are_divergences(divergence: str) -> None:
         assert float(objective(generator()).detach()) > 0.01
 
 
-@pytest.mark.parametrize("count", [2, 3])
+@pytest.mark.parametrize("substeps", [2, 3])
 @pytest.mark.parametrize("kind", ["absorbing", "uniform", "matrix"])
-def test_the_forward_gradient_vanishes_at_the_composed_teacher(kind: str, count: int) -> None:
+def test_the_forward_gradient_vanishes_at_the_composed_teacher(kind: str, substeps: int) -> None:
     """Unbiased although states in between are drawn: forward KL is linear in its target."""
-    student, objective = objective_of(independent(kind), "forward_kl", nfe=2, batch=10_000, count=count)
+    student, objective = objective_of(independent(kind), "forward_kl", nfe=2, batch=10_000, substeps=substeps)
     objective(generator()).backward()
     assert float(student.shift.grad.abs().max()) < 0.01
 
@@ -103,7 +103,7 @@ def test_released_times_are_those_of_the_released_code() -> None:
 def test_composed_targets_keep_the_prediction_that_revealed_a_token() -> None:
     """By brute force over what three steps of a teacher may reveal of two positions, t = 1 to 0."""
     case = make_case("absorbing", V=2, L=2, table=np.array([[0.45, 0.05], [0.1, 0.4]]))
-    _, objective = objective_of(case, "forward_kl", nfe=1, batch=40_000, count=3)
+    _, objective = objective_of(case, "forward_kl", nfe=1, batch=40_000, substeps=3)
     at = objective.steps.draw(40_000, generator())
     target, spoken = objective._masked_target(torch.full((40_000, 2), 2), at, generator(1))
     assert bool(spoken.all())

@@ -184,6 +184,22 @@ def test_infinite_values_are_shown_named_and_no_finding(builder: Builder) -> Non
     assert check(scores_of(builder)) == []
 
 
+def test_an_infinite_estimate_tells_nothing_of_its_sampler(builder: Builder) -> None:
+    """Too few valid molecules to measure: the next draws may have enough, so nobody is better beyond noise."""
+
+    def value(metric: str, name: str, nfe: int, seed: int) -> float:
+        return math.inf if name == "tau_leaping" else exact_value("kl", name, nfe, seed)
+
+    report = {"tables": [{"values": ["fcd"]}], "figures": []}
+    experiment = exact_experiment(builder, metrics=("fcd",), seeds=(0,), value=value, report=report)
+    found = gains(experiment, pairs_of(builder, experiment))
+    infinite = found[found["gain"].abs() == math.inf]
+    assert len(infinite)
+    assert set(infinite["test"]) == {""}
+    text = caption(experiment, summary_of(builder), ("fcd",))
+    assert "fcd is ∞ (fewer than two samples can be measured) for tau_leaping." in text
+
+
 def test_infinite_against_infinite_is_no_gain(builder: Builder) -> None:
     experiment = exact_experiment(builder, metrics=("kl_bound",), value=lambda *_: math.inf)
     assert gains(experiment, pairs_of(builder, experiment)).empty

@@ -1,4 +1,4 @@
-"""Which step costs what, where more evaluations are worse, and how few are enough."""
+"""Which step costs what, where bounds rise with more evaluations, and how few are enough."""
 
 from __future__ import annotations
 
@@ -103,7 +103,7 @@ def test_steps_are_written_and_drawn(builder: Builder) -> None:
     totals = drawn.groupby(["name", "nfe"])["bits_per_token"].sum()
     bounds = steps.groupby(["name", "nfe"])["bits_per_token"].sum()
     assert np.allclose(totals, bounds.loc[totals.index])
-    assert "Where more evaluations are worse" in written["text.md"].read_text()
+    assert "Where the bound rises with more evaluations" in written["text.md"].read_text()
     assert b"<svg" in written["text-steps.svg"].read_bytes()
 
 
