@@ -12,6 +12,7 @@ from workflow_cases import plan_into, write_words
 from cdmrun.data.dataset import Dataset
 from cdmrun.errors import UserError
 from cdmrun.metrics import network_judge
+from cdmrun.metrics.held_out import spread
 from cdmrun.metrics.judges import load_judge
 from cdmrun.metrics.network_judge import NetworkJudge, NextToken
 from cdmrun.metrics.ngram import NgramJudge
@@ -134,4 +135,4 @@ def test_both_judges_are_products_with_their_own_score(tmp_path: Path, kind: str
     anchors = json.loads((tmp_path / "results" / made["anchors"] / "anchors.json").read_text())["anchors"]
     floor, ceiling = anchors
     assert [floor["what"], ceiling["what"]] == ["held-out data", "independent positions"]
-    assert floor["value"] == pytest.approx(loaded.bits_per_token(dataset.splits["test"][:50]).mean(), rel=1e-6)
+    assert floor["value"] == pytest.approx(loaded.bits_per_token(spread(dataset.splits["test"], 50)).mean(), rel=1e-6)

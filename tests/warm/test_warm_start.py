@@ -232,9 +232,9 @@ def test_jobs_share_a_nursery_only_with_their_like(prefix: list[str], place: Pat
         pytest.skip("there is but one core")
     prefix = [word.replace("ONE", str(min(os.sched_getaffinity(0)))) for word in prefix]
     env = surroundings(place, True)
-    places = [
-        subprocess.check_output([*before, *PLACE], cwd=place, env=env, text=True) for before in ([], [], prefix, prefix)
-    ]
+    usual = ["env", "--default-signal=INT,HUP"]  # whatever started the tests
+    commands = [[*usual, *before, *PLACE] for before in ([], [], prefix, prefix)]
+    places = [subprocess.check_output(command, cwd=place, env=env, text=True) for command in commands]
     assert places[0] == places[1] != places[2] == places[3]
 
 
