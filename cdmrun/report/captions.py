@@ -52,7 +52,7 @@ def caption(experiment: Experiment, summary: pd.DataFrame, metrics: Sequence[str
         f"Seeds: {_listed(experiment.spec.get('seeds', []))}; the column “seeds” says how many stand behind a row."
         f"{_shared_teacher(experiment)}",
     ]
-    enumerated = experiment.spec.get("teacher", {}).get("kind") == "enumerated"
+    enumerated = _is_enumerated(experiment)
     parts.extend(exactness(summary, metric, enumerated) for metric in metrics)
     parts.extend(infinite_sentence(summary, metric) for metric in metrics)
     if FLOORED in metrics:
@@ -60,7 +60,7 @@ def caption(experiment: Experiment, summary: pd.DataFrame, metrics: Sequence[str
         parts.append("kl ≤ kl_bound for every sampler: how far they are apart is how loose the certificate is.")
         parts.append(floor_sentence(floor) if floor else "")
     evaluation = experiment.spec.get("evaluation", {})
-    parts.extend(_sizes(evaluation, metrics))
+    parts.extend(_sizes(evaluation, metrics, enumerated))
     parts.extend(_judged(evaluation, metrics))
     parts.extend(_variants(experiment))
     parts.extend(_looser(experiment, metrics))
@@ -120,10 +120,15 @@ def places(rows: pd.DataFrame, everything: pd.DataFrame) -> str:
     return _listed(found)
 
 
-def _sizes(evaluation: Mapping[str, Any], metrics: Sequence[str]) -> Iterator[str]:
-    """Of how many sequences each kind of metric is."""
+def _is_enumerated(experiment: Experiment) -> bool:
+    """Whether bounds are expectations over whole laws, for which nothing is drawn."""
+    return bool(experiment.spec.get("teacher", {}).get("kind") == "enumerated")
+
+
+def _sizes(evaluation: Mapping[str, Any], metrics: Sequence[str], enumerated: bool) -> Iterator[str]:
+    """Of how many sequences each kind of metric is; bounds on whole laws are of none."""
     known = [metric_declaration(name) for name in metrics if name in metric_names()]
-    reads = {one.reads for one in known}
+    reads = {one.reads for one in known} - ({"kernels"} if enumerated else set())
     sizes = {
         "samples": ("samples", "Metrics of samples use {} samples a seed"),
         "kernels": ("held_out", "bounds {} held-out sequences"),
@@ -164,10 +169,9 @@ def _variants(experiment: Experiment) -> Iterator[str]:
 
 def _looser(experiment: Experiment, metrics: Sequence[str]) -> Iterator[str]:
     """Whose bounds are loosened by an estimate of each step's likelihood; on whole laws nothing is estimated."""
-    enumerated = experiment.spec.get("teacher", {}).get("kind") == "enumerated"
     draws = experiment.spec.get("evaluation", {}).get("draws")
     names = [line.name for line in lines_of(experiment) if _estimates_its_likelihood(line)]
-    if names and draws and not enumerated and {"nll_bound", "excess_nll_bound"} & set(metrics):
+    if names and draws and not _is_enumerated(experiment) and {"nll_bound", "excess_nll_bound"} & set(metrics):
         yield (
             f"Bounds of {_listed(names)} are looser than others: the likelihood of a step is a mean over {draws} draws "
             "there, inside the logarithm."

@@ -271,10 +271,11 @@ def test_excess_may_be_negative_within_its_errors(builder: Builder, excess: floa
 
 @pytest.mark.parametrize("teacher", ["markov", "enumerated"])
 def test_captions_say_whose_bounds_are_looser(builder: Builder, teacher: str) -> None:
-    settings = {"teacher": {"kind": teacher}, "evaluation": {"draws": 4}}
+    settings = {"teacher": {"kind": teacher}, "evaluation": {"draws": 4, "held_out": 160}}
     experiment = exact_experiment(builder, metrics=("nll_bound",), settings=settings)
     text = caption(experiment, summary_of(builder), ("nll_bound",))
     assert ("Bounds of theta_trapezoidal are looser than others" in text) == (teacher == "markov")
+    assert ("Bounds 160 held-out sequences." in text) == (teacher == "markov")
     assert "are looser" not in caption(experiment, summary_of(builder), ("kl",))
 
 
